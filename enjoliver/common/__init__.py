@@ -1,0 +1,1 @@
+"""What every app may use: errors, addresses, raw queries, leases. Imports no app."""

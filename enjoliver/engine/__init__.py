@@ -1,0 +1,1 @@
+"""The engine about itself: health, metrics, settings, backup export, console entry, processes."""

@@ -1,0 +1,1 @@
+"""Change: config reports, install gate, per-machine strategies, FleetLock slots."""

@@ -1,0 +1,1 @@
+"""Facts: what machines reported about themselves, their state and its history."""

@@ -1,0 +1,1 @@
+"""Derived configuration: compose, render through matchbox, verify, publish as a revision."""

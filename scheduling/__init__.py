@@ -1,0 +1,1 @@
+"""Intent: clusters, roles, which machine holds which role, and why one waits."""

@@ -1,0 +1,1 @@
+"""A fleet of simulated machines that speak HTTP only: demo, load generator and test tool."""
