@@ -27,7 +27,8 @@ class Document(models.Model):
 class ProfileVersion(models.Model):
     """One verified content of one profile: template, boot part and the iPXE script it gives.
 
-    `document` and `metadata` are filled for `discovery` only, whose group has no selector.
+    `document` is the discovery config itself (its group has no selector, `metadata` is that
+    group's); of a role it is a verified sample, against which the machines' are compressed.
     """
 
     cluster = models.ForeignKey(Cluster, models.CASCADE, related_name="profile_versions")
@@ -78,6 +79,9 @@ class Revision(models.Model):
     cause = models.CharField(max_length=300, help_text="What changed, in words.")
     author = models.CharField(max_length=150, default="sync")
     created_at = models.DateTimeField()
+    completed_at = models.DateTimeField(
+        null=True, blank=True, help_text="Empty while its machines are still being rendered."
+    )
     machines_changed = models.PositiveIntegerField(default=0)
     profiles = models.ManyToManyField(ProfileVersion, related_name="revisions")
 
@@ -123,6 +127,12 @@ class DesiredConfig(models.Model):
         Machine, models.CASCADE, primary_key=True, related_name="desired"
     )
     config = models.ForeignKey(MachineConfig, models.PROTECT, related_name="+")
+    newest = models.ForeignKey(
+        MachineConfig,
+        models.PROTECT,
+        related_name="+",
+        help_text="The last one rendered; differs from `config` while the machine is held back.",
+    )
     previous = models.ForeignKey(
         MachineConfig, models.SET_NULL, null=True, blank=True, related_name="+"
     )
@@ -170,7 +180,6 @@ class SyncState(models.Model):
     outcome = models.CharField(max_length=300, blank=True, default="")
     done = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)
-    next_revision = models.PositiveIntegerField(default=1)
 
     def __str__(self) -> str:
         return self.outcome or "never ran"

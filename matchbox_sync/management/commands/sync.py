@@ -1,0 +1,36 @@
+"""`manage.py sync`: run one sync now and say what it did."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from matchbox_sync.models import Problem
+from matchbox_sync.services import sync_cluster
+from scheduling.models import Cluster
+
+
+class Command(BaseCommand):
+    """Bring a cluster's configs up to its intent."""
+
+    help = "Compose, render, verify and publish the configs of a cluster now."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--cluster", default="default")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        cluster = Cluster.objects.filter(name=options["cluster"]).first()
+        if cluster is None:
+            raise CommandError(f"there is no cluster named {options['cluster']!r}")
+        result = sync_cluster(cluster=cluster)
+        if result is None:
+            raise CommandError("another worker is syncing this cluster right now")
+        revision = f"revision {result.revision}" if result.revision else "no new revision"
+        self.stdout.write(
+            f"{revision}: {result.rendered} machine configs rendered, {result.written} files "
+            f"written, {result.deleted} deleted, {result.problems} problems, "
+            f"{result.seconds:.1f} s"
+        )
+        for problem in Problem.objects.filter(cluster=cluster)[:20]:
+            self.stdout.write(f"  {problem.profile} {problem.stage}: {problem.message}")
+        if result.problems:
+            raise CommandError("some configs are held back, see above")

@@ -1,0 +1,138 @@
+"""Machine configs: render what changed in small batches, verify, and move the desired pointer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import rfc8785
+from django.db import transaction
+from django.utils import timezone
+
+from matchbox_sync.compose import ComposedProfile
+from matchbox_sync.documents import pack, sha512_of, store_documents
+from matchbox_sync.models import DesiredConfig, MachineConfig, Revision
+from matchbox_sync.renderer import PrivateMatchbox, Rendered, RenderFailure, ScratchGroup
+from matchbox_sync.services.problems import Problems
+from matchbox_sync.services.revisions import released
+from matchbox_sync.services.versions import Prepared
+from matchbox_sync.signals import desired_changed
+from matchbox_sync.targets import Target
+from matchbox_sync.verify import VerifyError, check_rendered, check_strict
+
+BATCH = 24
+"""Groups in the private matchbox at once: it parses all of them at every request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A machine whose config must be rendered, with its inputs."""
+
+    target: Target
+    fingerprint: str
+    metadata: Mapping[str, Any]
+
+
+def canonical_sha512(document: bytes) -> str:
+    """SHA-512 of the document's RFC 8785 canonical form."""
+    return sha512_of(rfc8785.dumps(json.loads(document)))
+
+
+def render_batch(
+    changes: Sequence[Change], *, prepared: Prepared, matchbox: PrivateMatchbox, problems: Problems
+) -> dict[int, tuple[Change, bytes]]:
+    """Render and verify one batch of one profile: machine id → its inputs and its document.
+
+    A machine that fails is reported and left out; it keeps its last good config.
+    """
+    groups = [
+        ScratchGroup(str(c.target.machine_id), c.target.mac, c.metadata) for c in changes
+    ]
+    answers = matchbox.render(prepared.composed, groups)
+    good: dict[int, tuple[Change, bytes]] = {}
+    for change in changes:
+        machine_id = change.target.machine_id
+        answer = answers[str(machine_id)]
+        stage, reason = _check(prepared.composed, answer, is_sample=not good)
+        if reason or isinstance(answer, RenderFailure):
+            problems.report(
+                stage=stage, profile=change.target.profile, machine_id=machine_id, message=reason
+            )
+        else:
+            good[machine_id] = (change, answer.ignition)
+    return good
+
+
+def _check(
+    composed: ComposedProfile, answer: Rendered | RenderFailure, *, is_sample: bool
+) -> tuple[str, str]:
+    """(stage, reason); an empty reason means good. One sample of a batch goes through Butane."""
+    if isinstance(answer, RenderFailure):
+        return answer.stage, answer.message
+    try:
+        check_rendered(composed, answer)
+        if is_sample:
+            check_strict(answer)
+    except VerifyError as error:
+        return "verify", str(error)
+    return "", ""
+
+
+def store_batch(
+    good: Mapping[int, tuple[Change, bytes]], *, revision: Revision, prepared: Prepared
+) -> list[int]:
+    """Keep rendered documents and move the desired pointer of released machines.
+
+    Returns the machine ids whose group must be published. One short transaction.
+    """
+    if not good:
+        return []
+    digests = {machine_id: sha512_of(body) for machine_id, (_, body) in good.items()}
+    bodies = {digests[machine_id]: body for machine_id, (_, body) in good.items()}
+    rows = [
+        MachineConfig(
+            machine_id=machine_id, revision=revision, version=prepared.version,
+            fingerprint=change.fingerprint, mac=change.target.mac,
+            document_id=digests[machine_id], canonical_sha512=canonical_sha512(body),
+            metadata_zstd=pack(json.dumps(change.metadata, ensure_ascii=False).encode()),
+        )
+        for machine_id, (change, body) in good.items()
+    ]
+    with transaction.atomic():
+        store_documents(bodies, base=prepared.version.document_id)
+        # A run that was killed here and resumed renders the machine again in the same revision.
+        MachineConfig.objects.filter(revision=revision, machine_id__in=list(good)).delete()
+        configs = MachineConfig.objects.bulk_create(rows)
+        _move_desired(configs, revision)
+        transaction.on_commit(
+            partial(desired_changed.send, sender=None, machine_ids=list(good))
+        )
+    return list(good)
+
+
+def _move_desired(configs: Sequence[MachineConfig], revision: Revision) -> None:
+    machine_ids = [config.machine_id for config in configs]
+    present = DesiredConfig.objects.in_bulk(machine_ids)
+    open_ones = released(revision, machine_ids)
+    now = timezone.now()
+    rows = []
+    for config in configs:
+        row = present.get(config.machine_id)
+        profile = config.version.profile
+        # A new machine, or one with another role, has nothing older that it could be held at.
+        if row is None or row.profile != profile or config.machine_id in open_ones:
+            row = DesiredConfig(
+                machine_id=config.machine_id, config=config, previous=row.config if row else None,
+                profile=profile, sha512=config.document_id,
+                canonical_sha512=config.canonical_sha512, assigned_at=now,
+            )
+        row.newest = config
+        rows.append(row)
+    DesiredConfig.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["machine"],
+        update_fields=["config", "newest", "previous", "profile", "sha512", "canonical_sha512",
+                       "assigned_at"],
+    )

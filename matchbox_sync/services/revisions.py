@@ -1,0 +1,124 @@
+"""Revisions: which config is in force for which machine, and when old ones go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from enjoliver.common.errors import NotFound
+from machines.models import Machine
+from machines.services import record_event
+from matchbox_sync.models import (
+    DesiredConfig,
+    Document,
+    MachineConfig,
+    ProfileInForce,
+    ProfileVersion,
+    Revision,
+)
+from matchbox_sync.signals import desired_changed
+from scheduling.models import Cluster
+
+KEPT_REVISIONS = 30
+ReleasePolicy = Callable[[Revision, Collection[int]], Collection[int]]
+
+
+def release_at_once(revision: Revision, machine_ids: Collection[int]) -> Collection[int]:
+    """The policy without rollouts: every machine's desired config moves at once.
+
+    Nobody acts on it before a strategy is granted.
+    """
+    return machine_ids
+
+
+_release_policy: ReleasePolicy = release_at_once
+
+
+def set_release_policy(policy: ReleasePolicy) -> None:
+    """Register who decides which machines a new revision moves (an upper app's ready())."""
+    global _release_policy
+    _release_policy = policy
+
+
+def released(revision: Revision, machine_ids: Collection[int]) -> set[int]:
+    """Those of `machine_ids` whose desired config moves to `revision` now."""
+    return set(_release_policy(revision, machine_ids))
+
+
+def assign_revision(*, machine: Machine, revision: Revision, actor: str) -> DesiredConfig:
+    """Make the machine's config as of `revision` its desired one.
+
+    That is its newest config with this number or a lower one. Raises NotFound when it had none.
+    """
+    config = (
+        MachineConfig.objects.filter(
+            machine=machine, revision__cluster=revision.cluster, revision__number__lte=revision.number
+        )
+        .select_related("document", "revision", "version")
+        .order_by("-revision__number")
+        .first()
+    )
+    if config is None:
+        raise NotFound(f"{machine} has no config as of {revision}")
+    with transaction.atomic():
+        desired = DesiredConfig.objects.get(machine=machine)
+        if desired.config_id != config.pk:
+            desired.previous_id, desired.config = desired.config_id, config
+            desired.profile = config.version.profile
+            desired.sha512 = config.document_id
+            desired.canonical_sha512 = config.canonical_sha512
+            desired.assigned_at = timezone.now()
+            desired.save()
+            record_event(
+                machine=machine, kind="revision_assigned", actor=actor,
+                message=f"desired config is now the one of revision {config.revision.number}",
+            )
+            transaction.on_commit(
+                partial(desired_changed.send, sender=None, machine_ids=[machine.pk])
+            )
+    return desired
+
+
+def prune_revisions(*, cluster: Cluster, keep: int = KEPT_REVISIONS) -> int:
+    """Forget configs older than the newest `keep` revisions that no machine refers to.
+
+    Returns how many configs went. Documents and profile versions go when nobody needs them.
+    """
+    newest = Revision.objects.filter(cluster=cluster).aggregate(n=Max("number"))["n"] or 0
+    old = MachineConfig.objects.filter(
+        revision__cluster=cluster, revision__number__lte=newest - keep
+    )
+    in_use = set(DesiredConfig.objects.values_list("config_id", "newest_id", "previous_id"))
+    needed = {pk for row in in_use for pk in row if pk}
+    doomed = [pk for pk in old.values_list("pk", flat=True) if pk not in needed]
+    for start in range(0, len(doomed), 500):
+        MachineConfig.objects.filter(pk__in=doomed[start : start + 500]).delete()
+    Revision.objects.filter(
+        cluster=cluster, number__lte=newest - keep, configs__isnull=True
+    ).delete()
+    _prune_versions(cluster)
+    _prune_documents()
+    return len(doomed)
+
+
+def _prune_versions(cluster: Cluster) -> None:
+    in_force = ProfileInForce.objects.values_list("version_id", flat=True)
+    ProfileVersion.objects.filter(
+        cluster=cluster, configs__isnull=True, revisions__isnull=True
+    ).exclude(pk__in=list(in_force)).delete()
+
+
+def _prune_documents() -> None:
+    used = set(MachineConfig.objects.values_list("document_id", flat=True).distinct())
+    used |= set(ProfileVersion.objects.values_list("document_id", flat=True))
+    bases = set(Document.objects.filter(base__isnull=False).values_list("base_id", flat=True))
+    doomed = [
+        pk for pk in Document.objects.values_list("pk", flat=True)
+        if pk not in used and pk not in bases
+    ]
+    for start in range(0, len(doomed), 500):
+        Document.objects.filter(pk__in=doomed[start : start + 500]).delete()

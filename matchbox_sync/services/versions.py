@@ -1,0 +1,157 @@
+"""Profile versions: compose each profile, prove it on a sample, keep what passed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from matchbox_sync.compose import ComposedProfile, ComposeError, compose_profile
+from matchbox_sync.documents import sha512_of, store_documents
+from matchbox_sync.metadata import (
+    EngineFacts,
+    MachineFacts,
+    discovery_metadata,
+    render_metadata,
+)
+from matchbox_sync.models import ProfileVersion
+from matchbox_sync.naming import DEFAULT_CLUSTER, published_profile, template_name
+from matchbox_sync.renderer import PrivateMatchbox, RenderFailure, ScratchGroup
+from matchbox_sync.services.problems import Problems
+from matchbox_sync.snippets import SnippetLibrary
+from matchbox_sync.targets import roles_of
+from matchbox_sync.verify import VerifyError, check_rendered, check_strict
+from scheduling.models import Cluster
+from scheduling.roles import PROFILE_DISCOVERY, PROFILES
+
+SAMPLE_MAC = "02:00:00:00:00:01"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A profile that is good to use: what was composed, and the row that keeps it."""
+
+    composed: ComposedProfile
+    version: ProfileVersion
+
+
+def sample_machine(profile: str, pod_index: int = 0) -> MachineFacts:
+    """A machine of the documentation range (RFC 5737), to prove a role before it has machines."""
+    return MachineFacts(
+        uuid="00000000-0000-4000-8000-000000000001", mac=SAMPLE_MAC, interface_name="eth0",
+        ipv4="192.0.2.10", prefix=24, gateway="192.0.2.1", fqdn="r1-srv1.sample.example",
+        pod_index=pod_index, failure_domain="rack:1", disk_bytes=64 << 30,
+        roles=roles_of(profile), profile=profile,
+    )
+
+
+def prepare_profiles(
+    *,
+    cluster: Cluster,
+    values: Mapping[str, Any],
+    engine: EngineFacts,
+    matchbox: PrivateMatchbox,
+    problems: Problems,
+) -> dict[str, Prepared]:
+    """Compose the cluster's profiles and return those that are good, by plain name.
+
+    A profile that cannot be composed, rendered or verified is reported in `problems` and left
+    out: what is in force stays in force.
+    """
+    try:
+        library = SnippetLibrary.from_directories(settings.IGNITION_SNIPPETS, settings.SITE_TEMPLATES)
+    except (ComposeError, OSError) as error:
+        problems.report(stage="compose", message=str(error))
+        return {}
+    prepared = {}
+    for profile in PROFILES:
+        if profile == PROFILE_DISCOVERY and cluster.name != DEFAULT_CLUSTER:
+            continue  # a machine without a role belongs to no cluster
+        try:
+            composed = compose_profile(profile, values=values, engine=engine, snippets=library)
+            version = _find(cluster, composed) or _prove(cluster, composed, values, engine, matchbox)
+        except ComposeError as error:
+            problems.report(stage="compose", profile=profile, message=str(error))
+        except VerifyError as error:
+            problems.report(stage="verify", profile=profile, message=str(error))
+        except _RenderError as error:
+            problems.report(stage=error.stage, profile=profile, message=str(error))
+        else:
+            prepared[profile] = Prepared(composed, version)
+    return prepared
+
+
+class _RenderError(Exception):
+    def __init__(self, failure: RenderFailure) -> None:
+        super().__init__(failure.message)
+        self.stage = failure.stage
+
+
+def _metadata_of(
+    composed: ComposedProfile, cluster: Cluster, values: Mapping[str, Any], engine: EngineFacts
+) -> dict[str, Any]:
+    if composed.name == PROFILE_DISCOVERY:
+        return discovery_metadata(values=values, engine=engine)
+    return render_metadata(
+        machine=sample_machine(composed.name), cluster_name=cluster.name, values=values,
+        engine=engine,
+    )
+
+
+def version_fingerprint(composed: ComposedProfile, metadata: Mapping[str, Any]) -> str:
+    """A role's is its composed fingerprint; discovery's group has metadata that belongs to it."""
+    from matchbox_sync.targets import config_fingerprint
+
+    if composed.name != PROFILE_DISCOVERY:
+        return composed.fingerprint
+    return config_fingerprint(composed.fingerprint, "", metadata)
+
+
+def _find(cluster: Cluster, composed: ComposedProfile) -> ProfileVersion | None:
+    if composed.name == PROFILE_DISCOVERY:
+        return None  # looked up with its metadata, in _prove
+    return ProfileVersion.objects.filter(
+        cluster=cluster, profile=composed.name, fingerprint=composed.fingerprint
+    ).first()
+
+
+def _prove(
+    cluster: Cluster,
+    composed: ComposedProfile,
+    values: Mapping[str, Any],
+    engine: EngineFacts,
+    matchbox: PrivateMatchbox,
+) -> ProfileVersion:
+    """Render and verify one sample of the profile, then keep it. Raises on any failure."""
+    metadata = _metadata_of(composed, cluster, values, engine)
+    fingerprint = version_fingerprint(composed, metadata)
+    known = ProfileVersion.objects.filter(
+        cluster=cluster, profile=composed.name, fingerprint=fingerprint
+    ).first()
+    if known:
+        return known
+    mac = None if composed.name == PROFILE_DISCOVERY else SAMPLE_MAC
+    answer = matchbox.render(composed, [ScratchGroup("sample", mac, metadata)])["sample"]
+    if isinstance(answer, RenderFailure):
+        raise _RenderError(replace(answer, message=f"{composed.name}: {answer.message}"))
+    check_rendered(composed, answer)
+    check_strict(answer)
+    digest = sha512_of(answer.ignition)
+    published = published_profile(cluster.name, composed.name)
+    with transaction.atomic():
+        store_documents({digest: answer.ignition})
+        version, _ = ProfileVersion.objects.get_or_create(
+            cluster=cluster, profile=composed.name, fingerprint=fingerprint,
+            defaults={
+                "template": composed.template,
+                "template_name": template_name(published, fingerprint),
+                "boot": composed.boot.as_json(),
+                "ipxe_script": answer.ipxe.decode(),
+                "document_id": digest,
+                "metadata": metadata if composed.name == PROFILE_DISCOVERY else {},
+            },
+        )
+    return version
