@@ -32,9 +32,7 @@ def unpack(data: bytes, dictionary: zstandard.ZstdCompressionDict | None = None)
 def _dictionary(base_sha512: str) -> zstandard.ZstdCompressionDict:
     # Content-addressed, so a cached one can never be stale.
     data = Document.objects.values_list("data", flat=True).get(pk=base_sha512)
-    return zstandard.ZstdCompressionDict(
-        unpack(data), dict_type=zstandard.DICT_TYPE_RAWCONTENT
-    )
+    return zstandard.ZstdCompressionDict(unpack(data), dict_type=zstandard.DICT_TYPE_RAWCONTENT)
 
 
 def store_documents(bodies: Mapping[str, bytes], *, base: str | None = None) -> None:

@@ -45,11 +45,15 @@ class MatchboxStore:
     def _load(self) -> dict[str, tuple[str, Signature]]:
         try:
             raw = json.loads(self._manifest_path.read_text())
-            return {path: (key, (size, time, inode)) for path, (key, size, time, inode) in raw.items()}
+            return {
+                path: (key, (size, time, inode)) for path, (key, size, time, inode) in raw.items()
+            }
         except FileNotFoundError:
             return {}
         except (ValueError, TypeError, AttributeError) as error:
-            logger.warning("the manifest of %s is damaged, all files are compared: %s", self.root, error)
+            logger.warning(
+                "the manifest of %s is damaged, all files are compared: %s", self.root, error
+            )
             return {}
 
     def is_current(self, path: str, key: str) -> bool:
@@ -105,7 +109,8 @@ class MatchboxStore:
     def foreign(self, folder: str) -> list[str]:
         """Files of `folder` that we did not write."""
         return sorted(
-            path for path in self._on_disk
+            path
+            for path in self._on_disk
             if path.startswith(f"{folder}/") and path not in self._manifest
         )
 

@@ -9,19 +9,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from scheduling.reads import control_plane_members
 
 from machines.models import Machine  # noqa: F401 - the relation below spans it
 from matchbox_sync.metadata import EngineFacts, MachineFacts, Member
 from scheduling.models import Assignment, Cluster
-from scheduling.reads import control_plane_members
 from scheduling.roles import CONTROL_PLANE_ROLES, PROFILE_CONTROL_PLANE, RoleName
 
 RENDER_VERSION = 1
 """Part of every fingerprint: raise it when the same inputs give other bytes."""
 
 _COLUMNS = (
-    "machine_id", "machine__uuid", "boot_mac", "interface_name", "ipv4", "prefix", "gateway",
-    "fqdn", "pod_index", "failure_domain", "disk_bytes", "profile",
+    "machine_id",
+    "machine__uuid",
+    "boot_mac",
+    "interface_name",
+    "ipv4",
+    "prefix",
+    "gateway",
+    "fqdn",
+    "pod_index",
+    "failure_domain",
+    "disk_bytes",
+    "profile",
 )
 
 
@@ -56,15 +66,35 @@ def read_targets(cluster: Cluster) -> Iterator[Target]:
         .order_by("boot_mac")
         .values_list(*_COLUMNS)
     )
-    for machine_id, uuid, mac, name, ipv4, prefix, gateway, fqdn, pod, domain, disk, profile in (
-        rows.iterator(chunk_size=2000)
-    ):
+    for (
+        machine_id,
+        uuid,
+        mac,
+        name,
+        ipv4,
+        prefix,
+        gateway,
+        fqdn,
+        pod,
+        domain,
+        disk,
+        profile,
+    ) in rows.iterator(chunk_size=2000):
         yield Target(
             machine_id,
             MachineFacts(
-                uuid=uuid, mac=mac, interface_name=name, ipv4=ipv4 or "", prefix=prefix or 0,
-                gateway=gateway or "", fqdn=fqdn, pod_index=pod, failure_domain=domain,
-                disk_bytes=disk, roles=roles_of(profile), profile=profile,
+                uuid=uuid,
+                mac=mac,
+                interface_name=name,
+                ipv4=ipv4 or "",
+                prefix=prefix or 0,
+                gateway=gateway or "",
+                fqdn=fqdn,
+                pod_index=pod,
+                failure_domain=domain,
+                disk_bytes=disk,
+                roles=roles_of(profile),
+                profile=profile,
             ),
         )
 
@@ -85,7 +115,8 @@ def read_ssh_keys() -> tuple[str, ...]:
     files = sorted(path.iterdir()) if path.is_dir() else [path] if path.is_file() else []
     lines = {
         line.strip()
-        for file in files if file.is_file()
+        for file in files
+        if file.is_file()
         for line in file.read_text(errors="replace").splitlines()
     }
     # A public key has a type and a body; anything else in such a file is a comment.

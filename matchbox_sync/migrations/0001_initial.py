@@ -5,156 +5,349 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('machines', '0001_initial'),
-        ('scheduling', '0001_initial'),
+        ("machines", "0001_initial"),
+        ("scheduling", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ReportedTemplate',
+            name="ReportedTemplate",
             fields=[
-                ('name', models.CharField(max_length=128, primary_key=True, serialize=False)),
-                ('content', models.JSONField()),
-                ('updated_at', models.DateTimeField(auto_now=True)),
+                ("name", models.CharField(max_length=128, primary_key=True, serialize=False)),
+                ("content", models.JSONField()),
+                ("updated_at", models.DateTimeField(auto_now=True)),
             ],
         ),
         migrations.CreateModel(
-            name='SyncState',
+            name="SyncState",
             fields=[
-                ('cluster', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='sync_state', serialize=False, to='scheduling.cluster')),
-                ('notified_at', models.DateTimeField(blank=True, help_text='The gate: last run that kept the configs good.', null=True)),
-                ('first_synced_at', models.DateTimeField(blank=True, null=True)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('duration_seconds', models.FloatField(default=0)),
-                ('outcome', models.CharField(blank=True, default='', max_length=300)),
-                ('done', models.PositiveIntegerField(default=0)),
-                ('total', models.PositiveIntegerField(default=0)),
+                (
+                    "cluster",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="sync_state",
+                        serialize=False,
+                        to="scheduling.cluster",
+                    ),
+                ),
+                (
+                    "notified_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="The gate: last run that kept the configs good.",
+                        null=True,
+                    ),
+                ),
+                ("first_synced_at", models.DateTimeField(blank=True, null=True)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("duration_seconds", models.FloatField(default=0)),
+                ("outcome", models.CharField(blank=True, default="", max_length=300)),
+                ("done", models.PositiveIntegerField(default=0)),
+                ("total", models.PositiveIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='Document',
+            name="Document",
             fields=[
-                ('sha512', models.CharField(max_length=128, primary_key=True, serialize=False)),
-                ('data', models.BinaryField()),
-                ('size', models.PositiveIntegerField(help_text='Bytes before compression.')),
-                ('base', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='matchbox_sync.document')),
+                ("sha512", models.CharField(max_length=128, primary_key=True, serialize=False)),
+                ("data", models.BinaryField()),
+                ("size", models.PositiveIntegerField(help_text="Bytes before compression.")),
+                (
+                    "base",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="matchbox_sync.document",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='MachineConfig',
+            name="MachineConfig",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('fingerprint', models.CharField(max_length=64)),
-                ('mac', models.CharField(help_text="The group's selector.", max_length=17)),
-                ('canonical_sha512', models.CharField(max_length=128)),
-                ('metadata_zstd', models.BinaryField()),
-                ('document', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='matchbox_sync.document')),
-                ('machine', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='configs', to='machines.machine')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("fingerprint", models.CharField(max_length=64)),
+                ("mac", models.CharField(help_text="The group's selector.", max_length=17)),
+                ("canonical_sha512", models.CharField(max_length=128)),
+                ("metadata_zstd", models.BinaryField()),
+                (
+                    "document",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="matchbox_sync.document",
+                    ),
+                ),
+                (
+                    "machine",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="configs",
+                        to="machines.machine",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='DesiredConfig',
+            name="DesiredConfig",
             fields=[
-                ('machine', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='desired', serialize=False, to='machines.machine')),
-                ('profile', models.CharField(max_length=64)),
-                ('sha512', models.CharField(max_length=128)),
-                ('canonical_sha512', models.CharField(max_length=128)),
-                ('assigned_at', models.DateTimeField()),
-                ('config', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='matchbox_sync.machineconfig')),
-                ('newest', models.ForeignKey(help_text='The last one rendered; differs from `config` while the machine is held back.', on_delete=django.db.models.deletion.PROTECT, related_name='+', to='matchbox_sync.machineconfig')),
-                ('previous', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='matchbox_sync.machineconfig')),
+                (
+                    "machine",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="desired",
+                        serialize=False,
+                        to="machines.machine",
+                    ),
+                ),
+                ("profile", models.CharField(max_length=64)),
+                ("sha512", models.CharField(max_length=128)),
+                ("canonical_sha512", models.CharField(max_length=128)),
+                ("assigned_at", models.DateTimeField()),
+                (
+                    "config",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="matchbox_sync.machineconfig",
+                    ),
+                ),
+                (
+                    "newest",
+                    models.ForeignKey(
+                        help_text="The last one rendered; differs from `config` while the machine is held back.",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="matchbox_sync.machineconfig",
+                    ),
+                ),
+                (
+                    "previous",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="matchbox_sync.machineconfig",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Problem',
+            name="Problem",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('profile', models.CharField(blank=True, default='', max_length=64)),
-                ('stage', models.CharField(help_text='compose, render, verify or publish.', max_length=16)),
-                ('message', models.TextField()),
-                ('since', models.DateTimeField()),
-                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='problems', to='scheduling.cluster')),
-                ('machine', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='sync_problems', to='machines.machine')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("profile", models.CharField(blank=True, default="", max_length=64)),
+                (
+                    "stage",
+                    models.CharField(
+                        help_text="compose, render, verify or publish.", max_length=16
+                    ),
+                ),
+                ("message", models.TextField()),
+                ("since", models.DateTimeField()),
+                (
+                    "cluster",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="problems",
+                        to="scheduling.cluster",
+                    ),
+                ),
+                (
+                    "machine",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="sync_problems",
+                        to="machines.machine",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-since'],
+                "ordering": ["-since"],
             },
         ),
         migrations.CreateModel(
-            name='ProfileVersion',
+            name="ProfileVersion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('profile', models.CharField(max_length=64)),
-                ('fingerprint', models.CharField(help_text='SHA-256 of template and boot part.', max_length=64)),
-                ('template', models.TextField(help_text='Butane as JSON with Go marks; rendered by matchbox.')),
-                ('template_name', models.CharField(help_text='File name below ignition/.', max_length=128)),
-                ('boot', models.JSONField(default=dict)),
-                ('ipxe_script', models.TextField(blank=True, default='')),
-                ('metadata', models.JSONField(blank=True, default=dict)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='profile_versions', to='scheduling.cluster')),
-                ('document', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='matchbox_sync.document')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("profile", models.CharField(max_length=64)),
+                (
+                    "fingerprint",
+                    models.CharField(help_text="SHA-256 of template and boot part.", max_length=64),
+                ),
+                (
+                    "template",
+                    models.TextField(
+                        help_text="Butane as JSON with Go marks; rendered by matchbox."
+                    ),
+                ),
+                (
+                    "template_name",
+                    models.CharField(help_text="File name below ignition/.", max_length=128),
+                ),
+                ("boot", models.JSONField(default=dict)),
+                ("ipxe_script", models.TextField(blank=True, default="")),
+                ("metadata", models.JSONField(blank=True, default=dict)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "cluster",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="profile_versions",
+                        to="scheduling.cluster",
+                    ),
+                ),
+                (
+                    "document",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="matchbox_sync.document",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ProfileInForce',
+            name="ProfileInForce",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('profile', models.CharField(max_length=64)),
-                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='profiles_in_force', to='scheduling.cluster')),
-                ('version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='matchbox_sync.profileversion')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("profile", models.CharField(max_length=64)),
+                (
+                    "cluster",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="profiles_in_force",
+                        to="scheduling.cluster",
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="matchbox_sync.profileversion",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'profiles in force',
+                "verbose_name_plural": "profiles in force",
             },
         ),
         migrations.AddField(
-            model_name='machineconfig',
-            name='version',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='configs', to='matchbox_sync.profileversion'),
+            model_name="machineconfig",
+            name="version",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="configs",
+                to="matchbox_sync.profileversion",
+            ),
         ),
         migrations.CreateModel(
-            name='Revision',
+            name="Revision",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('fingerprint', models.CharField(max_length=64)),
-                ('cause', models.CharField(help_text='What changed, in words.', max_length=300)),
-                ('author', models.CharField(default='sync', max_length=150)),
-                ('created_at', models.DateTimeField()),
-                ('completed_at', models.DateTimeField(blank=True, help_text='Empty while its machines are still being rendered.', null=True)),
-                ('machines_changed', models.PositiveIntegerField(default=0)),
-                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='revisions', to='scheduling.cluster')),
-                ('profiles', models.ManyToManyField(related_name='revisions', to='matchbox_sync.profileversion')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("fingerprint", models.CharField(max_length=64)),
+                ("cause", models.CharField(help_text="What changed, in words.", max_length=300)),
+                ("author", models.CharField(default="sync", max_length=150)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "completed_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="Empty while its machines are still being rendered.",
+                        null=True,
+                    ),
+                ),
+                ("machines_changed", models.PositiveIntegerField(default=0)),
+                (
+                    "cluster",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="revisions",
+                        to="scheduling.cluster",
+                    ),
+                ),
+                (
+                    "profiles",
+                    models.ManyToManyField(
+                        related_name="revisions", to="matchbox_sync.profileversion"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-number'],
+                "ordering": ["-number"],
             },
         ),
         migrations.AddField(
-            model_name='machineconfig',
-            name='revision',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='configs', to='matchbox_sync.revision'),
+            model_name="machineconfig",
+            name="revision",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="configs",
+                to="matchbox_sync.revision",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='profileversion',
-            constraint=models.UniqueConstraint(fields=('cluster', 'profile', 'fingerprint'), name='profile_content_once'),
+            model_name="profileversion",
+            constraint=models.UniqueConstraint(
+                fields=("cluster", "profile", "fingerprint"), name="profile_content_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='profileinforce',
-            constraint=models.UniqueConstraint(fields=('cluster', 'profile'), name='one_version_in_force'),
+            model_name="profileinforce",
+            constraint=models.UniqueConstraint(
+                fields=("cluster", "profile"), name="one_version_in_force"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='revision',
-            constraint=models.UniqueConstraint(fields=('cluster', 'number'), name='revision_number_once'),
+            model_name="revision",
+            constraint=models.UniqueConstraint(
+                fields=("cluster", "number"), name="revision_number_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='machineconfig',
-            constraint=models.UniqueConstraint(fields=('machine', 'revision'), name='config_once_a_revision'),
+            model_name="machineconfig",
+            constraint=models.UniqueConstraint(
+                fields=("machine", "revision"), name="config_once_a_revision"
+            ),
         ),
     ]

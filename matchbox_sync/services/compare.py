@@ -39,7 +39,9 @@ def _samples(cluster: Cluster) -> list[tuple[str, str, bytes]]:
     ):
         row = (
             DesiredConfig.objects.filter(profile=profile, config__version_id=version_id)
-            .order_by("-config_id").values_list("config__mac", "sha512").first()
+            .order_by("-config_id")
+            .values_list("config__mac", "sha512")
+            .first()
         )
         if row:
             samples.append((profile, row[0], load_document(row[1])))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -29,11 +29,11 @@ BATCH = 24
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A machine whose config must be rendered, with its inputs."""
+    """A machine whose config must be rendered. Its metadata is made again per batch: 10,000 of
+    them at once would be a burden, and it is cheap."""
 
     target: Target
     fingerprint: str
-    metadata: Mapping[str, Any]
 
 
 def canonical_sha512(document: bytes) -> str:
@@ -41,18 +41,34 @@ def canonical_sha512(document: bytes) -> str:
     return sha512_of(rfc8785.dumps(json.loads(document)))
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A rendered and verified config with the inputs that it was made from."""
+
+    change: Change
+    metadata: Mapping[str, Any]
+    body: bytes
+
+
 def render_batch(
-    changes: Sequence[Change], *, prepared: Prepared, matchbox: PrivateMatchbox, problems: Problems
-) -> dict[int, tuple[Change, bytes]]:
-    """Render and verify one batch of one profile: machine id → its inputs and its document.
+    changes: Sequence[Change],
+    *,
+    metadata_of: Callable[[Target], Mapping[str, Any]],
+    prepared: Prepared,
+    matchbox: PrivateMatchbox,
+    problems: Problems,
+) -> dict[int, Verified]:
+    """Render and verify one batch of one profile, by machine id.
 
     A machine that fails is reported and left out; it keeps its last good config.
     """
+    metadata = {change.target.machine_id: metadata_of(change.target) for change in changes}
     groups = [
-        ScratchGroup(str(c.target.machine_id), c.target.mac, c.metadata) for c in changes
+        ScratchGroup(str(c.target.machine_id), c.target.mac, metadata[c.target.machine_id])
+        for c in changes
     ]
     answers = matchbox.render(prepared.composed, groups)
-    good: dict[int, tuple[Change, bytes]] = {}
+    good: dict[int, Verified] = {}
     for change in changes:
         machine_id = change.target.machine_id
         answer = answers[str(machine_id)]
@@ -62,7 +78,7 @@ def render_batch(
                 stage=stage, profile=change.target.profile, machine_id=machine_id, message=reason
             )
         else:
-            good[machine_id] = (change, answer.ignition)
+            good[machine_id] = Verified(change, metadata[machine_id], answer.ignition)
     return good
 
 
@@ -82,7 +98,7 @@ def _check(
 
 
 def store_batch(
-    good: Mapping[int, tuple[Change, bytes]], *, revision: Revision, prepared: Prepared
+    good: Mapping[int, Verified], *, revision: Revision, prepared: Prepared
 ) -> list[int]:
     """Keep rendered documents and move the desired pointer of released machines.
 
@@ -90,16 +106,20 @@ def store_batch(
     """
     if not good:
         return []
-    digests = {machine_id: sha512_of(body) for machine_id, (_, body) in good.items()}
-    bodies = {digests[machine_id]: body for machine_id, (_, body) in good.items()}
+    digests = {machine_id: sha512_of(one.body) for machine_id, one in good.items()}
+    bodies = {digests[machine_id]: one.body for machine_id, one in good.items()}
     rows = [
         MachineConfig(
-            machine_id=machine_id, revision=revision, version=prepared.version,
-            fingerprint=change.fingerprint, mac=change.target.mac,
-            document_id=digests[machine_id], canonical_sha512=canonical_sha512(body),
-            metadata_zstd=pack(json.dumps(change.metadata, ensure_ascii=False).encode()),
+            machine_id=machine_id,
+            revision=revision,
+            version=prepared.version,
+            fingerprint=one.change.fingerprint,
+            mac=one.change.target.mac,
+            document_id=digests[machine_id],
+            canonical_sha512=canonical_sha512(one.body),
+            metadata_zstd=pack(json.dumps(one.metadata, ensure_ascii=False).encode()),
         )
-        for machine_id, (change, body) in good.items()
+        for machine_id, one in good.items()
     ]
     with transaction.atomic():
         store_documents(bodies, base=prepared.version.document_id)
@@ -107,9 +127,7 @@ def store_batch(
         MachineConfig.objects.filter(revision=revision, machine_id__in=list(good)).delete()
         configs = MachineConfig.objects.bulk_create(rows)
         _move_desired(configs, revision)
-        transaction.on_commit(
-            partial(desired_changed.send, sender=None, machine_ids=list(good))
-        )
+        transaction.on_commit(partial(desired_changed.send, sender=None, machine_ids=list(good)))
     return list(good)
 
 
@@ -125,14 +143,27 @@ def _move_desired(configs: Sequence[MachineConfig], revision: Revision) -> None:
         # A new machine, or one with another role, has nothing older that it could be held at.
         if row is None or row.profile != profile or config.machine_id in open_ones:
             row = DesiredConfig(
-                machine_id=config.machine_id, config=config, previous=row.config if row else None,
-                profile=profile, sha512=config.document_id,
-                canonical_sha512=config.canonical_sha512, assigned_at=now,
+                machine_id=config.machine_id,
+                config=config,
+                previous=row.config if row else None,
+                profile=profile,
+                sha512=config.document_id,
+                canonical_sha512=config.canonical_sha512,
+                assigned_at=now,
             )
         row.newest = config
         rows.append(row)
     DesiredConfig.objects.bulk_create(
-        rows, update_conflicts=True, unique_fields=["machine"],
-        update_fields=["config", "newest", "previous", "profile", "sha512", "canonical_sha512",
-                       "assigned_at"],
+        rows,
+        update_conflicts=True,
+        unique_fields=["machine"],
+        update_fields=[
+            "config",
+            "newest",
+            "previous",
+            "profile",
+            "sha512",
+            "canonical_sha512",
+            "assigned_at",
+        ],
     )

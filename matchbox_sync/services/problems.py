@@ -20,6 +20,11 @@ class Problems:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self._found: set[_Key] = set()
+        self._kept_stages: set[str] = set()
+
+    def keep(self, stage: str) -> None:
+        """Leave the rows of a stage that did not run this time as they are."""
+        self._kept_stages.add(stage)
 
     def report(
         self, *, stage: str, message: str, profile: str = "", machine_id: int | None = None
@@ -47,7 +52,11 @@ class Problems:
             (row.profile, row.machine_id, row.stage, row.message): row.pk
             for row in Problem.objects.filter(cluster=self.cluster)
         }
-        gone = [pk for key, pk in rows.items() if key not in self._found]
+        gone = [
+            pk
+            for key, pk in rows.items()
+            if key not in self._found and key[2] not in self._kept_stages
+        ]
         new = [key for key in self._found if key not in rows]
         if not gone and not new:
             return
@@ -57,8 +66,14 @@ class Problems:
                 Problem.objects.filter(pk__in=gone[start : start + 500]).delete()
             Problem.objects.bulk_create(
                 [
-                    Problem(cluster=self.cluster, profile=profile, machine_id=machine_id,
-                            stage=stage, message=message, since=now)
+                    Problem(
+                        cluster=self.cluster,
+                        profile=profile,
+                        machine_id=machine_id,
+                        stage=stage,
+                        message=message,
+                        since=now,
+                    )
                     for profile, machine_id, stage, message in sorted(new, key=str)
                 ],
                 batch_size=500,

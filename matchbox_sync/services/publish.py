@@ -96,7 +96,10 @@ class Publisher:
             yield _Placed(
                 path=f"groups/{group_id(plain, mac)}.json",
                 key=f"{config_id}:{name}:{self._membership_key}",
-                config_id=config_id, profile=name, mac=mac, is_held=is_held,
+                config_id=config_id,
+                profile=name,
+                mac=mac,
+                is_held=is_held,
             )
 
     def _put_groups(self, groups: list[_Placed]) -> None:
@@ -104,8 +107,9 @@ class Publisher:
         for start in range(0, len(stale), _CHUNK):
             chunk = stale[start : start + _CHUNK]
             packed = dict(
-                MachineConfig.objects.filter(pk__in=[g.config_id for g in chunk])
-                .values_list("pk", "metadata_zstd")
+                MachineConfig.objects.filter(pk__in=[g.config_id for g in chunk]).values_list(
+                    "pk", "metadata_zstd"
+                )
             )
             for group in chunk:
                 metadata = json.loads(unpack(packed[group.config_id])) | self.membership
@@ -115,7 +119,8 @@ class Publisher:
         used = {version.pk for version in self._in_force.values()}
         used |= set(
             DesiredConfig.objects.filter(config__revision__cluster=self.cluster)
-            .values_list("config__version_id", flat=True).distinct()
+            .values_list("config__version_id", flat=True)
+            .distinct()
         )
         wanted = set()
         for pk, name, fingerprint in ProfileVersion.objects.filter(pk__in=used).values_list(
@@ -132,12 +137,11 @@ class Publisher:
         by_name = {group.profile: group.config_id for group in held}
         versions = {
             config.pk: config.version
-            for config in MachineConfig.objects.filter(pk__in=by_name.values())
-            .select_related("version")
+            for config in MachineConfig.objects.filter(pk__in=by_name.values()).select_related(
+                "version"
+            )
         }
-        return {
-            self._put_profile(name, versions[config_id]) for name, config_id in by_name.items()
-        }
+        return {self._put_profile(name, versions[config_id]) for name, config_id in by_name.items()}
 
     def _put_plain_profiles(self) -> set[str]:
         return {
@@ -149,7 +153,9 @@ class Publisher:
         path = f"profiles/{name}.json"
         if not self.store.is_current(path, version.fingerprint):
             document = {
-                "id": name, "name": name, "boot": version.boot,
+                "id": name,
+                "name": name,
+                "boot": version.boot,
                 "ignition_id": version.template_name,
             }
             self.store.put(path, version.fingerprint, _dump(document))
@@ -162,7 +168,9 @@ class Publisher:
         path = f"groups/{PROFILE_DISCOVERY}.json"
         if not self.store.is_current(path, version.fingerprint):
             document = {
-                "id": PROFILE_DISCOVERY, "name": PROFILE_DISCOVERY, "profile": PROFILE_DISCOVERY,
+                "id": PROFILE_DISCOVERY,
+                "name": PROFILE_DISCOVERY,
+                "profile": PROFILE_DISCOVERY,
                 "metadata": version.metadata,
             }
             self.store.put(path, version.fingerprint, _dump(document))
@@ -172,7 +180,9 @@ class Publisher:
 def _group_document(group: _Placed, metadata: Mapping[str, Any]) -> dict[str, Any]:
     name = group.path.removeprefix("groups/").removesuffix(".json")
     return {
-        "id": name, "name": name, "profile": group.profile,
+        "id": name,
+        "name": name,
+        "profile": group.profile,
         "selector": {"mac": group.mac, "os": "installed"},
         "metadata": metadata,
     }

@@ -8,10 +8,10 @@ from functools import partial
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
+from machines.services import record_event
 
 from enjoliver.common.errors import NotFound
 from machines.models import Machine
-from machines.services import record_event
 from matchbox_sync.models import (
     DesiredConfig,
     Document,
@@ -56,7 +56,9 @@ def assign_revision(*, machine: Machine, revision: Revision, actor: str) -> Desi
     """
     config = (
         MachineConfig.objects.filter(
-            machine=machine, revision__cluster=revision.cluster, revision__number__lte=revision.number
+            machine=machine,
+            revision__cluster=revision.cluster,
+            revision__number__lte=revision.number,
         )
         .select_related("document", "revision", "version")
         .order_by("-revision__number")
@@ -74,7 +76,9 @@ def assign_revision(*, machine: Machine, revision: Revision, actor: str) -> Desi
             desired.assigned_at = timezone.now()
             desired.save()
             record_event(
-                machine=machine, kind="revision_assigned", actor=actor,
+                machine=machine,
+                kind="revision_assigned",
+                actor=actor,
                 message=f"desired config is now the one of revision {config.revision.number}",
             )
             transaction.on_commit(
@@ -117,7 +121,8 @@ def _prune_documents() -> None:
     used |= set(ProfileVersion.objects.values_list("document_id", flat=True))
     bases = set(Document.objects.filter(base__isnull=False).values_list("base_id", flat=True))
     doomed = [
-        pk for pk in Document.objects.values_list("pk", flat=True)
+        pk
+        for pk in Document.objects.values_list("pk", flat=True)
         if pk not in used and pk not in bases
     ]
     for start in range(0, len(doomed), 500):

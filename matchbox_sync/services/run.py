@@ -80,8 +80,11 @@ class _Run:
             cluster=self.cluster, defaults={"started_at": timezone.now(), "done": 0, "total": 0}
         )
         self.prepared = prepare_profiles(
-            cluster=self.cluster, values=self.values, engine=self.engine,
-            matchbox=self.matchbox, problems=self.problems,
+            cluster=self.cluster,
+            values=self.values,
+            engine=self.engine,
+            matchbox=self.matchbox,
+            problems=self.problems,
         )
         changes, present = self._find_changes()
         new_profiles = self._new_profiles()
@@ -95,6 +98,8 @@ class _Run:
         self._close_revision()
         if publisher and publisher.store.writes:
             compare_public(self.cluster, self.problems)
+        else:
+            self.problems.keep("compare")  # not asked again while nothing is written
         return self._finish(publisher)
 
     # --- what changed --------------------------------------------------------------------------
@@ -102,8 +107,9 @@ class _Run:
     def _find_changes(self) -> tuple[list[Change], set[int]]:
         """Machines whose newest config has another fingerprint than their inputs give now."""
         newest = dict(
-            DesiredConfig.objects.filter(newest__revision__cluster=self.cluster)
-            .values_list("machine_id", "newest__fingerprint")
+            DesiredConfig.objects.filter(newest__revision__cluster=self.cluster).values_list(
+                "machine_id", "newest__fingerprint"
+            )
         )
         incomplete = self._control_plane_is_incomplete()
         changes, present = [], set()
@@ -114,7 +120,9 @@ class _Run:
             known = newest.get(target.machine_id)
             if known is None and incomplete and target.profile == PROFILE_CONTROL_PLANE:
                 self.problems.report(
-                    stage="verify", profile=target.profile, machine_id=target.machine_id,
+                    stage="verify",
+                    profile=target.profile,
+                    machine_id=target.machine_id,
                     message=incomplete,
                 )
                 continue
@@ -128,22 +136,30 @@ class _Run:
         have, need = len(read_members(self.cluster)), self.cluster.control_plane_size
         if have >= need:
             return ""
-        return f"the control plane has {have} of {need} members; configs are made when all are there"
+        return (
+            f"the control plane has {have} of {need} members; configs are made when all are there"
+        )
 
     def _change_of(self, target: Target) -> Change:
-        metadata = render_metadata(
-            machine=target.facts, cluster_name=self.cluster.name, values=self.values,
+        version = self.prepared[target.profile].version
+        metadata = self._metadata_of(target)
+        return Change(target, config_fingerprint(version.fingerprint, target.mac, metadata))
+
+    def _metadata_of(self, target: Target) -> dict[str, Any]:
+        return render_metadata(
+            machine=target.facts,
+            cluster_name=self.cluster.name,
+            values=self.values,
             engine=self.engine,
         )
-        version = self.prepared[target.profile].version
-        return Change(target, config_fingerprint(version.fingerprint, target.mac, metadata), metadata)
 
     def _new_profiles(self) -> list[str]:
         in_force = dict(
             ProfileInForce.objects.filter(cluster=self.cluster).values_list("profile", "version_id")
         )
         return [
-            name for name, prepared in self.prepared.items()
+            name
+            for name, prepared in self.prepared.items()
             if in_force.get(name) != prepared.version.pk
         ]
 
@@ -154,13 +170,15 @@ class _Run:
         with transaction.atomic():
             for name in new_profiles:
                 ProfileInForce.objects.update_or_create(
-                    cluster=self.cluster, profile=name,
+                    cluster=self.cluster,
+                    profile=name,
                     defaults={"version": self.prepared[name].version},
                 )
             versions = [
                 row.version
                 for row in ProfileInForce.objects.filter(cluster=self.cluster)
-                .select_related("version").order_by("profile")
+                .select_related("version")
+                .order_by("profile")
             ]
             content = "\n".join(f"{v.profile} {v.fingerprint}" for v in versions)
             fingerprint = hashlib.sha256(content.encode()).hexdigest()
@@ -169,8 +187,11 @@ class _Run:
                 return newest
             highest = Revision.objects.filter(cluster=self.cluster).aggregate(n=Max("number"))["n"]
             revision = Revision.objects.create(
-                cluster=self.cluster, number=(highest or 0) + 1, fingerprint=fingerprint,
-                cause=_cause(changes, new_profiles), created_at=timezone.now(),
+                cluster=self.cluster,
+                number=(highest or 0) + 1,
+                fingerprint=fingerprint,
+                cause=_cause(changes, new_profiles),
+                created_at=timezone.now(),
             )
             revision.profiles.set(versions)
         logger.info("revision %s of %s: %s", revision.number, self.cluster, revision.cause)
@@ -194,7 +215,10 @@ class _Run:
             for start in range(0, len(mine), BATCH):
                 self.lease.renew()
                 good = render_batch(
-                    mine[start : start + BATCH], prepared=prepared, matchbox=self.matchbox,
+                    mine[start : start + BATCH],
+                    metadata_of=self._metadata_of,
+                    prepared=prepared,
+                    matchbox=self.matchbox,
                     problems=self.problems,
                 )
                 if self.revision is None:
@@ -240,7 +264,9 @@ class _Run:
         seconds = time.monotonic() - self.started
         outcome = f"{self.rendered} rendered, {len(self.problems)} problems"
         row = {
-            "finished_at": now, "duration_seconds": seconds, "outcome": outcome,
+            "finished_at": now,
+            "duration_seconds": seconds,
+            "outcome": outcome,
         }
         if not self.problems.has_stage("publish"):
             # Also when a profile is broken: what is published is the last good one.

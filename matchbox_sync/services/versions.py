@@ -41,10 +41,18 @@ class Prepared:
 def sample_machine(profile: str, pod_index: int = 0) -> MachineFacts:
     """A machine of the documentation range (RFC 5737), to prove a role before it has machines."""
     return MachineFacts(
-        uuid="00000000-0000-4000-8000-000000000001", mac=SAMPLE_MAC, interface_name="eth0",
-        ipv4="192.0.2.10", prefix=24, gateway="192.0.2.1", fqdn="r1-srv1.sample.example",
-        pod_index=pod_index, failure_domain="rack:1", disk_bytes=64 << 30,
-        roles=roles_of(profile), profile=profile,
+        uuid="00000000-0000-4000-8000-000000000001",
+        mac=SAMPLE_MAC,
+        interface_name="eth0",
+        ipv4="192.0.2.10",
+        prefix=24,
+        gateway="192.0.2.1",
+        fqdn="r1-srv1.sample.example",
+        pod_index=pod_index,
+        failure_domain="rack:1",
+        disk_bytes=64 << 30,
+        roles=roles_of(profile),
+        profile=profile,
     )
 
 
@@ -62,7 +70,9 @@ def prepare_profiles(
     out: what is in force stays in force.
     """
     try:
-        library = SnippetLibrary.from_directories(settings.IGNITION_SNIPPETS, settings.SITE_TEMPLATES)
+        library = SnippetLibrary.from_directories(
+            settings.IGNITION_SNIPPETS, settings.SITE_TEMPLATES
+        )
     except (ComposeError, OSError) as error:
         problems.report(stage="compose", message=str(error))
         return {}
@@ -72,7 +82,9 @@ def prepare_profiles(
             continue  # a machine without a role belongs to no cluster
         try:
             composed = compose_profile(profile, values=values, engine=engine, snippets=library)
-            version = _find(cluster, composed) or _prove(cluster, composed, values, engine, matchbox)
+            version = _find(cluster, composed) or _prove(
+                cluster, composed, values, engine, matchbox
+            )
         except ComposeError as error:
             problems.report(stage="compose", profile=profile, message=str(error))
         except VerifyError as error:
@@ -96,7 +108,9 @@ def _metadata_of(
     if composed.name == PROFILE_DISCOVERY:
         return discovery_metadata(values=values, engine=engine)
     return render_metadata(
-        machine=sample_machine(composed.name), cluster_name=cluster.name, values=values,
+        machine=sample_machine(composed.name),
+        cluster_name=cluster.name,
+        values=values,
         engine=engine,
     )
 
@@ -144,7 +158,9 @@ def _prove(
     with transaction.atomic():
         store_documents({digest: answer.ignition})
         version, _ = ProfileVersion.objects.get_or_create(
-            cluster=cluster, profile=composed.name, fingerprint=fingerprint,
+            cluster=cluster,
+            profile=composed.name,
+            fingerprint=fingerprint,
             defaults={
                 "template": composed.template,
                 "template_name": template_name(published, fingerprint),

@@ -1,0 +1,1 @@
+"""The boot routes and the sync's own routes."""
