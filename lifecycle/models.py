@@ -17,7 +17,14 @@ class IgnitionReport(models.Model):
     sha512 = models.CharField(
         max_length=128, blank=True, default="", help_text="Digest of the running config."
     )
-    reported_at = models.DateTimeField(db_index=True)
+    canonical_sha512 = models.CharField(
+        max_length=128,
+        blank=True,
+        default="",
+        help_text="Digest of its RFC 8785 form; empty until the document is known.",
+    )
+    # No index on it: an index would double the cost of the write that happens each minute.
+    reported_at = models.DateTimeField()
     created_at = models.DateTimeField()
     last_change_at = models.DateTimeField(
         null=True, blank=True, help_text="When the verdict last flipped."
@@ -28,10 +35,15 @@ class IgnitionReport(models.Model):
 
 
 class InstallGate(models.Model):
-    """How many machines of a site may install at once; `version` is its compare-and-swap counter."""
+    """How many machines of a site may install at once; `version` is its compare-and-swap counter.
+
+    `checked_at` is when the engine last looked: time that it did not see (it was away, or its
+    clock stepped) is no silence of a machine.
+    """
 
     site = models.SlugField(max_length=40, unique=True, default="default")
     version = models.PositiveBigIntegerField(default=0, editable=False)
+    checked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     def __str__(self) -> str:
         return self.site
@@ -44,7 +56,7 @@ class InstallOutcome(models.TextChoices):
     SUCCEEDED = "success", "succeeded"
     FAILED = "fail", "failed"
     STALLED = "stalled", "silent past its deadline"
-    SUPERSEDED = "superseded", "started again"
+    RELEASED = "released", "place given on by an operator"
 
 
 class InstallAttempt(models.Model):
@@ -83,23 +95,30 @@ class InstallAttempt(models.Model):
 
 
 class InstallWaiter(models.Model):
-    """A machine in the queue before the gate; it drops out when it stops asking."""
+    """A machine in the queue before the gate; it drops out when it stops asking.
+
+    The order of the queue is the order of the primary keys: unlike times they survive a clock
+    that steps. A machine that dropped out and comes back gets a new row, at the end.
+    """
 
     machine = models.OneToOneField(Machine, models.CASCADE, related_name="install_waiter")
     gate = models.ForeignKey(InstallGate, models.CASCADE, related_name="waiters")
+    raw_query = models.CharField(max_length=2048)
     first_asked_at = models.DateTimeField()
     last_asked_at = models.DateTimeField()
 
     class Meta:
-        indexes = [models.Index(fields=["gate", "first_asked_at"], name="install_queue")]
-        ordering = ["first_asked_at", "pk"]
+        ordering = ["pk"]
 
     def __str__(self) -> str:
         return f"waits since {self.first_asked_at:%H:%M:%S}"
 
 
 class InstallReport(models.Model):
-    """The newest install report of one machine, confirmed or not."""
+    """The newest install report of one machine, confirmed or not.
+
+    It only says what was sent. Whether the machine is installed stands in `Machine.installed_at`.
+    """
 
     machine = models.OneToOneField(
         Machine, models.CASCADE, primary_key=True, related_name="install_report"
@@ -111,6 +130,7 @@ class InstallReport(models.Model):
     attempt = models.ForeignKey(
         InstallAttempt, models.SET_NULL, null=True, blank=True, related_name="reports"
     )
+    source = models.GenericIPAddressField(null=True, blank=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 

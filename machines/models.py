@@ -67,7 +67,7 @@ class Interface(models.Model):
 
     machine = models.ForeignKey(Machine, models.CASCADE, related_name="interfaces")
     name = models.CharField(max_length=64)
-    mac = MACAddressField(db_index=True)
+    mac = MACAddressField()
     ipv4 = models.GenericIPAddressField(protocol="IPv4", null=True, blank=True)
     cidrv4 = models.CharField(max_length=18, blank=True, default="")
     netmask = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Prefix length.")
@@ -83,8 +83,11 @@ class Interface(models.Model):
             ),
         ]
         indexes = [
+            models.Index(fields=["mac", "machine"], name="interface_mac"),
             # Two boot interfaces with one address are a conflict: looked up at each discovery.
-            models.Index(fields=["ipv4"], condition=models.Q(is_boot=True), name="boot_address"),
+            models.Index(
+                fields=["ipv4", "machine"], condition=models.Q(is_boot=True), name="boot_address"
+            ),
         ]
         ordering = ["pk"]
 
@@ -145,6 +148,9 @@ class BootJournal(models.Model):
     created_at = models.DateTimeField()
     line_count = models.PositiveIntegerField()
     lines_zstd = models.BinaryField()
+    digest = models.CharField(
+        max_length=64, help_text="Of the lines: the same journal is not written twice."
+    )
 
     class Meta:
         constraints = [
@@ -193,7 +199,7 @@ class ConflictKind(models.TextChoices):
     """What contradicts what."""
 
     DUPLICATE_UUID = "duplicate_uuid", "one UUID from two machines"
-    SHARED_MAC = "shared_mac", "one MAC under two UUIDs"
+    SHARED_MAC = "shared_mac", "one MAC at two machines"
     SHARED_ADDRESS = "shared_address", "one boot address at two machines"
     CHANGED_ADDRESS = "changed_address", "reported address differs from the pinned one"
     QUERY_MISMATCH = (
@@ -210,6 +216,7 @@ class MachineConflict(models.Model):
     subject = models.CharField(max_length=64, help_text="The UUID, MAC or address concerned.")
     detail = models.CharField(max_length=300)
     opened_at = models.DateTimeField()
+    seen_at = models.DateTimeField(help_text="When it was last noticed; throttles its events.")
 
     class Meta:
         constraints = [
