@@ -136,9 +136,7 @@ class _Run:
         have, need = len(read_members(self.cluster)), self.cluster.control_plane_size
         if have >= need:
             return ""
-        return (
-            f"the control plane has {have} of {need} members; configs are made when all are there"
-        )
+        return f"the control plane has {have} of {need} members; configs follow when all are there"
 
     def _change_of(self, target: Target) -> Change:
         version = self.prepared[target.profile].version
@@ -166,7 +164,7 @@ class _Run:
     # --- the revision --------------------------------------------------------------------------
 
     def _open_revision(self, changes: list[Change], new_profiles: list[str]) -> Revision:
-        """A new revision, or the unfinished one of a run that was killed and had the same content."""
+        """A new revision, or the unfinished one of a killed run with the same content."""
         with transaction.atomic():
             for name in new_profiles:
                 ProfileInForce.objects.update_or_create(
@@ -221,6 +219,14 @@ class _Run:
                     matchbox=self.matchbox,
                     problems=self.problems,
                 )
+                if not good:
+                    # What breaks a whole batch breaks the role: no use in trying all the others.
+                    self.problems.report(
+                        stage="render",
+                        profile=profile,
+                        message="a whole batch of machines failed; the others were not tried",
+                    )
+                    break
                 if self.revision is None:
                     continue
                 stored = store_batch(good, revision=self.revision, prepared=prepared)

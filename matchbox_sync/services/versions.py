@@ -22,7 +22,7 @@ from matchbox_sync.naming import DEFAULT_CLUSTER, published_profile, template_na
 from matchbox_sync.renderer import PrivateMatchbox, RenderFailure, ScratchGroup
 from matchbox_sync.services.problems import Problems
 from matchbox_sync.snippets import SnippetLibrary
-from matchbox_sync.targets import roles_of
+from matchbox_sync.targets import config_fingerprint, roles_of
 from matchbox_sync.verify import VerifyError, check_rendered, check_strict
 from scheduling.models import Cluster
 from scheduling.roles import PROFILE_DISCOVERY, PROFILES
@@ -82,9 +82,7 @@ def prepare_profiles(
             continue  # a machine without a role belongs to no cluster
         try:
             composed = compose_profile(profile, values=values, engine=engine, snippets=library)
-            version = _find(cluster, composed) or _prove(
-                cluster, composed, values, engine, matchbox
-            )
+            version = _prove(cluster, composed, values, engine, matchbox)
         except ComposeError as error:
             problems.report(stage="compose", profile=profile, message=str(error))
         except VerifyError as error:
@@ -117,19 +115,9 @@ def _metadata_of(
 
 def version_fingerprint(composed: ComposedProfile, metadata: Mapping[str, Any]) -> str:
     """A role's is its composed fingerprint; discovery's group has metadata that belongs to it."""
-    from matchbox_sync.targets import config_fingerprint
-
     if composed.name != PROFILE_DISCOVERY:
         return composed.fingerprint
     return config_fingerprint(composed.fingerprint, "", metadata)
-
-
-def _find(cluster: Cluster, composed: ComposedProfile) -> ProfileVersion | None:
-    if composed.name == PROFILE_DISCOVERY:
-        return None  # looked up with its metadata, in _prove
-    return ProfileVersion.objects.filter(
-        cluster=cluster, profile=composed.name, fingerprint=composed.fingerprint
-    ).first()
 
 
 def _prove(
@@ -139,7 +127,10 @@ def _prove(
     engine: EngineFacts,
     matchbox: PrivateMatchbox,
 ) -> ProfileVersion:
-    """Render and verify one sample of the profile, then keep it. Raises on any failure."""
+    """The kept version of this content; a new one is rendered and verified on a sample first.
+
+    Raises _RenderError or VerifyError.
+    """
     metadata = _metadata_of(composed, cluster, values, engine)
     fingerprint = version_fingerprint(composed, metadata)
     known = ProfileVersion.objects.filter(
