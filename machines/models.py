@@ -24,7 +24,7 @@ class Machine(models.Model):
     """
 
     uuid = models.CharField(max_length=36)
-    discriminator = models.CharField(max_length=17, blank=True, default="")
+    discriminator = models.CharField(max_length=24, blank=True, default="")
     boot_mac = MACAddressField(db_index=True)
     state = models.CharField(max_length=32, choices=State.choices, default=State.DISCOVERY)
     state_at = models.DateTimeField()

@@ -1,0 +1,35 @@
+"""The only writers of machines' rows."""
+
+from machines.services.boots import record_boot
+from machines.services.conflicts import (
+    close_conflicts,
+    open_conflict,
+    recheck_conflicts,
+    record_query_mismatch,
+)
+from machines.services.history import prune_history, record_event
+from machines.services.moves import transition_machine
+from machines.services.operations import (
+    forget_machine,
+    mark_installed,
+    request_reinstall,
+    set_labels,
+)
+from machines.services.recording import RecordedDiscovery, record_discovery
+
+__all__ = [
+    "RecordedDiscovery",
+    "close_conflicts",
+    "forget_machine",
+    "mark_installed",
+    "open_conflict",
+    "prune_history",
+    "recheck_conflicts",
+    "record_boot",
+    "record_discovery",
+    "record_event",
+    "record_query_mismatch",
+    "request_reinstall",
+    "set_labels",
+    "transition_machine",
+]

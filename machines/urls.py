@@ -1,0 +1,7 @@
+"""Routes of machines: discovery and its reads."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []
