@@ -7,3 +7,9 @@ class LifecycleConfig(AppConfig):
     name = "lifecycle"
     default_auto_field = "django.db.models.BigAutoField"
     verbose_name = "Lifecycle (change)"
+
+    def ready(self) -> None:
+        from lifecycle.receivers import follow
+        from matchbox_sync.signals import desired_changed
+
+        desired_changed.connect(follow, dispatch_uid="lifecycle.follow_desired")

@@ -8,7 +8,7 @@ from machines.models import Machine
 
 
 class IgnitionReport(models.Model):
-    """The newest config report of one machine: the engine's busiest row, one small write a minute."""
+    """The newest config report of one machine: the busiest row, one small write a minute."""
 
     machine = models.OneToOneField(
         Machine, models.CASCADE, primary_key=True, related_name="ignition_report"

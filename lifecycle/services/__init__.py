@@ -1,0 +1,38 @@
+"""The only writers of lifecycle's rows."""
+
+from lifecycle.services.asking import Denied, Granted, ask_to_install
+from lifecycle.services.gate import end_stalled_installs, prune_attempts, release_install
+from lifecycle.services.installs import report_install
+from lifecycle.services.reports import Verdict, follow_desired, submit_report
+from lifecycle.services.slots import holder_id, lock_slot, release_slot, unlock_slot
+from lifecycle.services.strategies import (
+    Leave,
+    add_refusal,
+    disable_strategy,
+    read_leave,
+    remove_refusal,
+    set_strategy,
+)
+
+__all__ = [
+    "Denied",
+    "Granted",
+    "Leave",
+    "Verdict",
+    "add_refusal",
+    "ask_to_install",
+    "disable_strategy",
+    "end_stalled_installs",
+    "follow_desired",
+    "holder_id",
+    "lock_slot",
+    "prune_attempts",
+    "read_leave",
+    "release_install",
+    "release_slot",
+    "remove_refusal",
+    "report_install",
+    "set_strategy",
+    "submit_report",
+    "unlock_slot",
+]

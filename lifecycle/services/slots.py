@@ -1,0 +1,160 @@
+"""FleetLock slots. The rule is `lifecycle.semaphore`; the truth is the group's row and its slots.
+
+A slot never frees itself: a machine that does not come back stays counted as unavailable until
+its holder unlocks or an operator releases the slot, with a reason.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from enjoliver.common.addresses import normalise_mac, normalise_uuid
+from enjoliver.common.errors import Conflict, InvalidInput, Unavailable
+from lifecycle.fleetlock import ClientIdentity
+from lifecycle.models import LockGroup, Slot
+from lifecycle.semaphore import Semaphore, SemaphoreFull
+from machines.models import Machine
+from machines.services import record_event
+
+DEFAULT_GROUP = "default"
+_TRIES = 20
+
+
+def holder_id(machine: Machine) -> str:
+    """The id that `machine` takes its slot with: its UUID, with the boot MAC where vendors
+    shipped one UUID twice. Stable while boot interfaces and addresses change."""
+    return f"{machine.uuid}.{machine.discriminator}" if machine.discriminator else machine.uuid
+
+
+def machine_behind(holder: str) -> Machine | None:
+    """The machine that an opaque holder id names, if it is a known UUID or MAC in any spelling."""
+    text, _, discriminator = holder.partition(".")
+    with suppress(ValueError):
+        uuid = normalise_uuid(text)
+        return Machine.objects.filter(uuid=uuid, discriminator=discriminator.lower()).first()
+    with suppress(ValueError):
+        owners = Machine.objects.filter(interfaces__mac=normalise_mac(holder))
+        return owners.order_by("-updated_at").first()
+    return None
+
+
+def lock_slot(*, identity: ClientIdentity, now: datetime | None = None) -> None:
+    """Take a slot for the holder, who may have it already (RecursiveLock).
+
+    Raises InvalidInput (unknown group), Conflict (all slots are held) and Unavailable (lost too
+    many races; nothing was taken).
+    """
+    now = now or timezone.now()
+    for _ in range(_TRIES):
+        group, semaphore = _read(identity.group)
+        try:
+            wanted = semaphore.recursive_lock(identity.id)
+        except SemaphoreFull:
+            raise _full(group) from None
+        if wanted == semaphore:
+            if group.held.filter(holder=identity.id).update(last_seen_at=now):
+                return
+        elif _take(group, identity.id, now):
+            return
+    raise _contended()
+
+
+def unlock_slot(*, identity: ClientIdentity) -> None:
+    """Free the holder's slot; no error when it holds none (UnlockIfHeld). Raises as `lock_slot`."""
+    for _ in range(_TRIES):
+        group, semaphore = _read(identity.group)
+        if semaphore.unlock_if_held(identity.id) == semaphore:
+            return
+        slot = group.held.select_related("machine").filter(holder=identity.id).first()
+        if slot and _free(group, slot, kind="slot_freed", message="unlocked by its holder"):
+            return
+    raise _contended()
+
+
+def release_slot(*, slot: Slot, actor: str, reason: str) -> None:
+    """Free the slot of a holder that will not come back.
+
+    Raises InvalidInput without a reason, Conflict when the slot is free already.
+    """
+    reason = reason.strip()
+    if not reason:
+        raise InvalidInput("a reason is needed", fields={"reason": "required"})
+    for _ in range(_TRIES):
+        group = LockGroup.objects.get(pk=slot.group_id)
+        if not group.held.filter(pk=slot.pk).exists():
+            raise Conflict("this slot is free already")
+        if _free(group, slot, kind="slot_released", message=reason, actor=actor):
+            return
+    raise _contended()
+
+
+def _read(name: str) -> tuple[LockGroup, Semaphore]:
+    """A group and who holds its slots; the version is read first, for the compare-and-swap."""
+    group = LockGroup.objects.filter(name=name).first()
+    if group is None and name == DEFAULT_GROUP:
+        group = LockGroup.objects.get_or_create(name=name)[0]
+    if group is None:
+        raise InvalidInput(f"there is no group {name}", kind="unknown_group")
+    holders = group.held.order_by().values_list("holder", flat=True)
+    return group, Semaphore(group.slots, frozenset(holders))
+
+
+def _swap(group: LockGroup) -> bool:
+    seen = LockGroup.objects.filter(pk=group.pk, version=group.version)
+    return bool(seen.update(version=F("version") + 1))
+
+
+def _take(group: LockGroup, holder: str, now: datetime) -> bool:
+    machine = machine_behind(holder)
+    try:
+        with transaction.atomic():
+            if not _swap(group):
+                return False
+            Slot.objects.create(
+                group=group, holder=holder, machine=machine, acquired_at=now, last_seen_at=now
+            )
+            record_event(
+                kind="slot_taken",
+                message=f"{holder} took a slot of the group {group.name}",
+                machine=machine,
+            )
+    except IntegrityError:  # the machine was removed in between
+        return False
+    return True
+
+
+def _free(group: LockGroup, slot: Slot, *, kind: str, message: str, actor: str = "") -> bool:
+    with transaction.atomic():
+        if not _swap(group) or not Slot.objects.filter(pk=slot.pk).delete()[0]:
+            return False
+        record_event(
+            kind=kind,
+            level="warning" if actor else "info",
+            message=f"the slot of {slot.holder} in the group {group.name} is free: {message}",
+            machine=slot.machine,
+            actor=actor,
+        )
+    return True
+
+
+def _full(group: LockGroup) -> Conflict:
+    held = [
+        f"{slot.holder} since {slot.acquired_at:%Y-%m-%dT%H:%M:%SZ}"
+        for slot in group.held.all()[:3]
+    ]
+    return Conflict(
+        "semaphore currently full, all slots are locked already"
+        + (f" (by {', '.join(held)})" if held else ""),
+        kind="failed_lock_semaphore_full",
+    )
+
+
+def _contended() -> Unavailable:
+    return Unavailable(
+        "too many clients at once; try again", kind="lock_contention", headers={"Retry-After": "1"}
+    )

@@ -1,0 +1,11 @@
+"""Tasks: one call each."""
+
+from celery import shared_task
+
+from lifecycle import services
+
+
+@shared_task(name="lifecycle.tasks.end_stalled_installs", ignore_result=True)
+def end_stalled_installs() -> None:
+    """Give on the places of installs that are silent past their deadline."""
+    services.end_stalled_installs()

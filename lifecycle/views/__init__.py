@@ -1,0 +1,1 @@
+"""HTTP edges of lifecycle: parse, one service call, answer."""

@@ -1,0 +1,124 @@
+"""The install gate and install reports."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+
+from enjoliver.common.errors import Forbidden
+from enjoliver.common.http import MachineView, json_response, text_response
+from enjoliver.common.times import rfc3339
+from lifecycle.models import InstallReport
+from lifecycle.services import Granted, ask_to_install, report_install
+from lifecycle.views.common import (
+    RAW_QUERY,
+    find_asking_machine,
+    json_answers,
+    machine_part,
+    source_address,
+    with_boot_interface,
+)
+
+ATTEMPT_HEADER = "X-Enjoliver-Attempt"
+PLACE_HEADER = "X-Enjoliver-Queue-Position"
+
+
+def read_attempt_id(request: HttpRequest) -> uuid.UUID | None:
+    """The attempt's id in the header; None when there is none or it is no UUID."""
+    try:
+        return uuid.UUID(request.headers.get(ATTEMPT_HEADER, ""))
+    except ValueError:
+        return None
+
+
+class InstallAuthorizationView(MachineView):
+    """The install gate."""
+
+    @extend_schema(
+        operation_id="install_authorization",
+        summary="Ask for a place at the install gate; ask again while it is refused",
+        parameters=[
+            RAW_QUERY,
+            OpenApiParameter(ATTEMPT_HEADER, str, OpenApiParameter.HEADER, response=[200]),
+            OpenApiParameter("Retry-After", int, OpenApiParameter.HEADER, response=[403]),
+            OpenApiParameter(PLACE_HEADER, int, OpenApiParameter.HEADER, response=[403]),
+        ],
+        responses={
+            (200, "text/plain"): OpenApiTypes.STR,
+            (403, "text/plain"): OpenApiTypes.STR,
+            **json_answers(400, 404, 409),
+        },
+        tags=["lifecycle"],
+    )
+    def get(self, request: HttpRequest, raw_query: str) -> HttpResponse:
+        """`Granted` with the attempt's id, or `Locked by <a holder's query>` and the place."""
+        machine = find_asking_machine(raw_query)
+        answer = ask_to_install(
+            machine=machine, raw_query=raw_query, source=source_address(request)
+        )
+        if isinstance(answer, Granted):
+            return text_response("Granted", **{ATTEMPT_HEADER: str(answer.attempt_id)})
+        headers = {"Retry-After": str(answer.retry_after_seconds), PLACE_HEADER: str(answer.place)}
+        text = f"Locked by {answer.locked_by}\nplace {answer.place} in the queue\n"
+        return text_response(text, 403, **headers)
+
+
+class InstallReportView(MachineView):
+    """One machine's install report."""
+
+    @extend_schema(
+        operation_id="install_report",
+        summary="Report how an install ended; safe to repeat",
+        request=None,
+        parameters=[
+            OpenApiParameter("status", str, OpenApiParameter.PATH, enum=["success", "fail"]),
+            RAW_QUERY,
+            OpenApiParameter(ATTEMPT_HEADER, str, OpenApiParameter.HEADER),
+        ],
+        responses=json_answers(200, 400, 403, 404, 409),
+        tags=["lifecycle"],
+    )
+    def post(self, request: HttpRequest, status: str, raw_query: str) -> HttpResponse:
+        """Keep the report; the answer is the same whether it counts or not."""
+        word = status.lower()
+        if word not in ("success", "fail"):
+            raise Forbidden(f"success or fail != {word[:200]}", kind="unknown_outcome")
+        machine = find_asking_machine(raw_query)
+        report_install(
+            machine=machine,
+            success=word == "success",
+            attempt_id=read_attempt_id(request),
+            source=source_address(request),
+        )
+        return json_response({"success": word == "success", "request_raw_query": raw_query})
+
+
+class InstallReportListView(MachineView):
+    """All machines that reported an install."""
+
+    @extend_schema(
+        operation_id="install_report_list",
+        summary="The latest install report of each machine",
+        responses=json_answers(200),
+        tags=["lifecycle"],
+    )
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """`success` is what the latest report said, `confirmed` whether it counted."""
+        rows = with_boot_interface(
+            InstallReport.objects, "success", "is_confirmed", "created_at", "updated_at"
+        )
+        return json_response([_row(row) for row in rows])
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **machine_part(row),
+        "success": row["success"],
+        "confirmed": row["is_confirmed"],
+        "created_date": rfc3339(row["created_at"]),
+        "updated_date": rfc3339(row["updated_at"]),
+    }
