@@ -7,7 +7,7 @@ from machines.services.conflicts import (
     recheck_conflicts,
     record_query_mismatch,
 )
-from machines.services.history import prune_history, record_event
+from machines.services.history import prune_history, record_event, record_events
 from machines.services.moves import transition_machine
 from machines.services.operations import (
     forget_machine,
@@ -28,6 +28,7 @@ __all__ = [
     "record_boot",
     "record_discovery",
     "record_event",
+    "record_events",
     "record_query_mismatch",
     "request_reinstall",
     "set_labels",

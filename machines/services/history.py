@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -51,6 +51,25 @@ def record_event(
         actor=one_line(actor, 150),
         at=timezone.now(),
     )
+
+
+def record_events(
+    *, kind: str, messages: Mapping[int, str], level: str = EventLevel.INFO, actor: str = ""
+) -> None:
+    """Write one line of the timeline for each machine id in `messages`, in bulk."""
+    now = timezone.now()
+    Event.objects.bulk_create(
+        Event(
+            machine_id=machine_id,
+            kind=one_line(kind, 48),
+            level=level,
+            message=one_line(message, 500),
+            actor=one_line(actor, 150),
+            at=now,
+        )
+        for machine_id, message in messages.items()
+    )
+    logger.log(_LOG_LEVELS[level], "%s: %d machines", kind, len(messages))
 
 
 def prune_history(*, before: datetime) -> int:
