@@ -1,0 +1,1 @@
+"""Tests of the simulator, against a small fake that keeps the engine's HTTP contract."""
