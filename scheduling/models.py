@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
+from django.core.validators import MaxValueValidator
 from django.db import models
 
 from enjoliver.common.addresses import MACAddressField
 from machines.models import Machine
-from scheduling.roles import RoleName
-
-
-class Spread(models.TextChoices):
-    """How much the control plane must be spread over failure domains."""
-
-    PREFERRED = "preferred", "preferred: as many domains as there are"
-    REQUIRED = "required", "required: every member in a domain of its own, or wait"
+from scheduling.roles import MAX_SETTLE_SECONDS, RoleName, Spread, WaitCode
 
 
 class Cluster(models.Model):
@@ -26,6 +20,7 @@ class Cluster(models.Model):
     spread = models.CharField(max_length=16, choices=Spread.choices, default=Spread.PREFERRED)
     settle_seconds = models.PositiveSmallIntegerField(
         default=5,
+        validators=[MaxValueValidator(MAX_SETTLE_SECONDS)],
         help_text="Wait this long after the newest eligible machine before the control plane is "
         "chosen, so that it can be spread; at most 60 s after enough machines are there.",
     )
@@ -104,15 +99,25 @@ class AssignedRole(models.Model):
 
 
 class Waiting(models.Model):
-    """Why a machine has no role, in words; rewritten only when the reason changes."""
+    """Why a machine has no role, in words; rewritten only when the reason changes.
+
+    A row with the code `released` is also the operator's word that the scheduler leaves the
+    machine alone; the other rows are derived at each pass.
+    """
 
     machine = models.OneToOneField(Machine, models.CASCADE, related_name="waiting")
-    code = models.CharField(max_length=32)
+    code = models.CharField(max_length=32, choices=WaitCode.choices)
     reason = models.CharField(max_length=300)
-    since = models.DateTimeField()
+    since = models.DateTimeField(help_text="Since when it waits for this reason.")
+    eligible_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Since when nothing in its facts bars it; empty while something does.",
+    )
 
     class Meta:
-        verbose_name_plural = "waiting machines"
+        verbose_name = "waiting machine"
+        ordering = ["since", "pk"]
 
     def __str__(self) -> str:
         return self.reason

@@ -1,4 +1,4 @@
-"""The roles, which sets of them make sense, and the profile that a set leads to."""
+"""The words of scheduling: roles, which sets of them make sense, spread, reasons to wait."""
 
 from __future__ import annotations
 
@@ -18,10 +18,35 @@ class RoleName(models.TextChoices):
 CONTROL_PLANE_ROLES = (RoleName.ETCD_MEMBER, RoleName.CONTROL_PLANE)
 """What the scheduler gives a control-plane machine, in this order."""
 
+DEFAULT_CLUSTER = "default"
+MAX_SETTLE_SECONDS = 60
+"""Longest time that a complete set of candidates waits for further machines to spread over."""
+
 PROFILE_DISCOVERY = "discovery"
 PROFILE_CONTROL_PLANE = "etcd-member-kubernetes-control-plane"
 PROFILE_NODE = "kubernetes-node"
 PROFILES = (PROFILE_DISCOVERY, PROFILE_CONTROL_PLANE, PROFILE_NODE)
+
+
+class Spread(models.TextChoices):
+    """How much the control plane must be spread over failure domains."""
+
+    PREFERRED = "preferred", "preferred: as many domains as there are"
+    REQUIRED = "required", "required: every member in a domain of its own, or wait"
+
+
+class WaitCode(models.TextChoices):
+    """Why a machine has no role."""
+
+    CONTROL_PLANE = "control_plane", "the control plane is not complete"
+    SPREAD = "spread", "too few failure domains"
+    SETTLING = "settling", "settling: further machines may appear"
+    CONFLICT = "conflict", "its identity contradicts another machine's"
+    NO_ADDRESS = "no_address", "no usable address on its boot interface"
+    ADDRESS_IN_RANGE = "address_in_range", "its address lies in a range of the cluster"
+    FULL = "pod_network_full", "no pod network is left"
+    DISABLED = "disabled", "scheduling is disabled"
+    RELEASED = "released", "released by an operator"
 
 
 def is_possible(roles: Iterable[str]) -> bool:

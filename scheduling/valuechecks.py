@@ -46,6 +46,16 @@ def zero_or_within(minimum: int, maximum: int) -> Check:
     return check
 
 
+def prefix_within(minimum: int, maximum: int) -> Check:
+    """A network whose prefix length lies from `minimum` to `maximum`."""
+
+    def check(value: str) -> None:
+        if not minimum <= ipaddress.IPv4Network(value).prefixlen <= maximum:
+            raise ValueError(f"expected a prefix from /{minimum} to /{maximum}")
+
+    return check
+
+
 def matching(pattern: str, expected: str) -> Check:
     """A text, or each item of a list, that `pattern` matches as a whole."""
     compiled = re.compile(pattern, re.ASCII)
