@@ -2,47 +2,107 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
+from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest
+from django.http.request import split_domain_port, validate_host
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
+from django_prometheus.middleware import PrometheusAfterMiddleware
 
-from enjoliver.common.errors import InvalidInput
+from enjoliver.common.errors import EngineError, InvalidInput
 from enjoliver.common.http import error_response
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_ENCODED_CONTROL = re.compile(r"%(?:[01][0-9a-f]|7f)", re.IGNORECASE)
 
 
 def guard(get_response: GetResponse) -> GetResponse:
-    """Refuse control characters in path and query before anything else looks at them.
+    """Refuse what no route may see: control characters, foreign host names, a bad length.
 
-    They reach views decoded (`%00`) and databases refuse or truncate them.
+    Control characters reach views decoded (`%00`), once more after a second decoding (`%2500` in
+    a raw query), and databases refuse or truncate them.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        query = request.META.get("QUERY_STRING", "")
-        if (
-            _CONTROL.search(request.path_info)
-            or _CONTROL.search(query)
-            or _ENCODED_CONTROL.search(query)
-        ):
-            return error_response(
-                InvalidInput(
-                    "control characters are not allowed in a path or query",
-                    kind="control_characters",
-                )
-            )
-        return get_response(request)
+        refusal = refuse(request)
+        return error_response(refusal) if refusal else get_response(request)
 
     return middleware
+
+
+def refuse(request: HttpRequest) -> EngineError | None:
+    """The reason why `request` is not even looked at, or None."""
+    if _has_control(request.path_info) or _has_control(request.META.get("QUERY_STRING", "")):
+        return InvalidInput(
+            "control characters are not allowed in a path or query", kind="control_characters"
+        )
+    if not host_is_allowed(request.META.get("HTTP_HOST", ""), tuple(settings.ALLOWED_HOSTS)):
+        return InvalidInput(
+            "this host name is not one of the engine's; add it to ENJOLIVER_ALLOWED_HOSTS",
+            kind="host_not_allowed",
+        )
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not (length.isascii() and length.isdigit()):
+        return InvalidInput("Content-Length is not a number", kind="bad_content_length")
+    return None
+
+
+@lru_cache(maxsize=1024)
+def host_is_allowed(host: str, allowed: tuple[str, ...]) -> bool:
+    """True for our own names and for any address.
+
+    A page of another site can make an operator's browser ask us under that site's *name* (DNS
+    rebinding), never under an address. Machines and probes may use any address we listen on.
+    """
+    if not host:
+        return True
+    domain, _ = split_domain_port(host)
+    return bool(domain) and (_is_address(domain.strip("[]")) or validate_host(domain, allowed))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _has_control(text: str) -> bool:
+    return bool(_CONTROL.search(text) or ("%" in text and _CONTROL.search(_decoded(text))))
+
+
+def _decoded(text: str) -> str:
+    """`text` with its percent escapes decoded until there are none left, at most three times."""
+    for _ in range(3):
+        text, before = unquote(text), text
+        if text == before:
+            break
+    return text
+
+
+class RequestMetrics(PrometheusAfterMiddleware):
+    """django-prometheus, with a bounded set of label values.
+
+    Its latency histogram takes the method as the caller wrote it: each new word would be a new
+    time series, kept for ever.
+    """
+
+    def label_metric(self, metric: Any, request: Any, response: Any = None, **labels: Any) -> Any:
+        """Replace an unknown method by one word for all."""
+        if "method" in labels:
+            labels["method"] = self._method(request)
+        return super().label_metric(metric, request, response, **labels)
 
 
 def _has_console_session(request: HttpRequest) -> bool:

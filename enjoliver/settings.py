@@ -116,7 +116,7 @@ MIDDLEWARE = [
     "enjoliver.middleware.ConsoleAuthentication",
     "enjoliver.middleware.ConsoleMessages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_prometheus.middleware.PrometheusAfterMiddleware",
+    "enjoliver.middleware.RequestMetrics",
 ]
 ROOT_URLCONF = "enjoliver.urls"
 WSGI_APPLICATION = "enjoliver.wsgi.application"
@@ -144,6 +144,7 @@ STATIC_ROOT = BASE_DIR / ".cache" / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 LOGIN_URL = "/admin/login/"
+CSRF_FAILURE_VIEW = "enjoliver.engine.errors.csrf_failure"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
 ]
@@ -231,7 +232,7 @@ CELERY_BEAT_SCHEDULE = {
 
 # --- API ---------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "enjoliver.engine.openapi.EngineSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "rest_framework.authentication.BasicAuthentication",
@@ -249,10 +250,27 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SORT_OPERATIONS": True,
+    "OAS_VERSION": "3.1.0",
+    "PREPROCESSING_HOOKS": ["enjoliver.engine.openapi.plain_paths"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "enjoliver.engine.openapi.common_components",
+    ],
 }
 
 # --- console -----------------------------------------------------------------------------------
-UNFOLD = {"SITE_TITLE": "Enjoliver", "SITE_HEADER": "Enjoliver", "SHOW_HISTORY": True}
+UNFOLD = {
+    "SITE_TITLE": "Enjoliver",
+    "SITE_HEADER": "Enjoliver",
+    "SITE_URL": "/",
+    "SITE_SYMBOL": "dns",
+    "SHOW_HISTORY": True,
+    "DASHBOARD_CALLBACK": "enjoliver.engine.dashboard.dashboard_callback",
+}
+
+# --- metrics -----------------------------------------------------------------------------------
+PROMETHEUS_METRIC_NAMESPACE = "enjoliver"
+PROMETHEUS_EXPORT_MIGRATIONS = False
 
 # --- logging -----------------------------------------------------------------------------------
 LOGGING = {

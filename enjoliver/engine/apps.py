@@ -7,3 +7,8 @@ class EngineConfig(AppConfig):
     name = "enjoliver.engine"
     label = "engine"
     verbose_name = "Engine processes"
+
+    def ready(self) -> None:
+        from enjoliver.engine import checks
+
+        assert checks  # noqa: S101 - importing registers them

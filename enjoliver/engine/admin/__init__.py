@@ -1,0 +1,5 @@
+"""The console's pages that belong to no app: operators, their tokens, what they changed."""
+
+from enjoliver.engine.admin import log, operators
+
+__all__ = ["log", "operators"]
