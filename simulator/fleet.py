@@ -148,13 +148,17 @@ class Fleet:
             if task.done():
                 task.result()
 
+    def is_over(self, until: Until) -> bool:
+        """Every machine is at its expected end, or a rule was broken: nothing to wait for."""
+        if self.world.audit.count:
+            return True
+        return until is not Until.FOREVER and not self.unfinished(until)
+
     async def wait_for_end(self, until: Until, seconds: float) -> bool:
-        """Wait until every machine is at its expected end; a broken rule ends the wait as well."""
-
-        def is_over() -> bool:
-            return bool(self.world.audit.count) or not self.unfinished(until)
-
-        return await self.wait_until(is_over, seconds) and not self.world.audit.count
+        """Wait until every machine is at its expected end; False for a deadline or broken rule."""
+        return await self.wait_until(lambda: self.is_over(until), seconds) and not (
+            self.world.audit.count
+        )
 
     def result(self) -> Result:
         """What the run came to, now."""
@@ -191,9 +195,5 @@ class Fleet:
 async def simulate(scenario: Scenario, say: Say = _silence) -> Result:
     """Run one scenario to its end or deadline; the result says whether all went as expected."""
     async with Fleet(scenario, say) as fleet:
-        until = scenario.until
-        if until is Until.FOREVER:
-            await fleet.wait_until(lambda: False, scenario.deadline)
-        else:
-            await fleet.wait_for_end(until, scenario.deadline)
+        await fleet.wait_for_end(scenario.until, scenario.deadline)
         return fleet.result()

@@ -88,11 +88,9 @@ class _Exited(Exception):
 
 def expand(text: str, settings: Mapping[str, str]) -> str:
     """Replace `${name}` and `${name:type}`; an unset name becomes nothing, as in iPXE."""
-    while True:
-        expanded = _VARIABLE.sub(lambda match: _setting(match.group(1), settings), text)
-        if expanded == text:
-            return text
-        text = expanded
+    for _ in range(MAX_DEPTH):  # a setting may hold a reference to another one
+        text = _VARIABLE.sub(lambda match: _setting(match.group(1), settings), text)
+    return text
 
 
 def _setting(reference: str, settings: Mapping[str, str]) -> str:
@@ -181,7 +179,10 @@ class Interpreter:
         """`echo`, `dhcp` and others whose effect this machine has already."""
 
     async def _sleep(self, words: list[str], url: str, depth: int) -> None:
-        await self.firmware.pause(float(_argument(words, "sleep")))
+        seconds = _argument(words, "sleep")
+        if not seconds.isdecimal():
+            raise CommandFailed(f"sleep: {seconds} is no number")
+        await self.firmware.pause(float(seconds))
 
     async def _goto(self, words: list[str], url: str, depth: int) -> None:
         raise _Jumped(_argument(words, "goto"))
@@ -201,17 +202,17 @@ class Interpreter:
             raise CommandFailed(f"iseq: {words} differ")
 
     async def _chain(self, words: list[str], url: str, depth: int) -> None:
-        target = urljoin(url, _argument(_without_options(words), "chain"))
+        target = _absolute(url, _argument(_without_options(words), "chain"))
         await self._script(await self.firmware.load_script(target), target, depth + 1)
 
     async def _load_kernel(self, words: list[str], url: str, depth: int) -> None:
         words = _without_options(words)
-        target = urljoin(url, _argument(words, "kernel"))
+        target = _absolute(url, _argument(words, "kernel"))
         await self.firmware.load_image(target)
         self._kernel = (target, tuple(words[1:]))
 
     async def _load_initrd(self, words: list[str], url: str, depth: int) -> None:
-        target = urljoin(url, _argument(_without_options(words), "initrd"))
+        target = _absolute(url, _argument(_without_options(words), "initrd"))
         await self.firmware.load_image(target)
         self._initrds.append(target)
 
@@ -277,6 +278,13 @@ def _without_options(words: list[str]) -> list[str]:
         if option in ("--name", "-n", "--timeout", "-t") and rest:
             rest.pop(0)
     return rest
+
+
+def _absolute(base: str, reference: str) -> str:
+    try:
+        return urljoin(base, reference)
+    except ValueError as error:
+        raise CommandFailed(f"{reference}: {error}") from error
 
 
 def _argument(words: list[str], command: str) -> str:
