@@ -7,3 +7,10 @@ class MatchboxSyncConfig(AppConfig):
     name = "matchbox_sync"
     default_auto_field = "django.db.models.BigAutoField"
     verbose_name = "Matchbox sync (derived)"
+
+    def ready(self) -> None:
+        from scheduling.signals import intent_changed
+
+        from matchbox_sync.receivers import sync_soon
+
+        intent_changed.connect(sync_soon, dispatch_uid="matchbox_sync.sync_soon")

@@ -1,7 +1,7 @@
 """matchbox's directory: atomic, remembered, repaired, and never more written than needed."""
 
 import json
-import os
+import shutil
 
 import pytest
 
@@ -10,6 +10,10 @@ from matchbox_sync.store import MatchboxStore
 
 def fresh(tmp_path):
     return MatchboxStore(tmp_path, "default")
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
 
 
 def filled(tmp_path):
@@ -23,8 +27,8 @@ def filled(tmp_path):
 def test_a_file_appears_whole_and_no_draft_stays_behind(tmp_path):
     store = filled(tmp_path)
     assert (tmp_path / "groups/a.json").read_bytes() == b"one"
-    assert sorted(os.listdir(tmp_path / "groups")) == ["a.json", "b.json"]
-    assert os.listdir(tmp_path / ".enjoliver/tmp") == []
+    assert names(tmp_path / "groups") == ["a.json", "b.json"]
+    assert names(tmp_path / ".enjoliver/tmp") == []
     assert store.writes == 0
 
 
@@ -51,8 +55,6 @@ def test_a_damaged_file_is_not_current_and_is_written_again(tmp_path, damage):
 
 def test_a_deleted_directory_is_made_again(tmp_path):
     filled(tmp_path)
-    import shutil
-
     shutil.rmtree(tmp_path)
     store = fresh(tmp_path)
     assert not store.is_current("groups/a.json", "k1")
@@ -76,7 +78,7 @@ def test_only_our_own_files_are_deleted(tmp_path):
     store = fresh(tmp_path)
     store.delete_others("groups", {"groups/a.json"})
     store.save()
-    assert sorted(os.listdir(tmp_path / "groups")) == ["a.json", "site.json"]
+    assert names(tmp_path / "groups") == ["a.json", "site.json"]
     assert store.foreign("groups") == ["groups/site.json"]
     assert store.deletions == 1
 
@@ -91,7 +93,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_draft(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         store.put("groups/a.json", "k2", b"new")
     assert (tmp_path / "groups/a.json").read_bytes() == b"one"
-    assert os.listdir(tmp_path / ".enjoliver/tmp") == []
+    assert names(tmp_path / ".enjoliver/tmp") == []
 
 
 def test_two_clusters_do_not_delete_each_others_files(tmp_path):
