@@ -28,11 +28,12 @@ async def run_watched(scenario: Scenario, display: Display) -> Result:
 def stop_event() -> Iterator[asyncio.Event]:
     """An event that Ctrl-C and SIGTERM set for the time of the block."""
     event, loop = asyncio.Event(), asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    for number in signals:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
         loop.add_signal_handler(number, event.set)
     try:
         yield event
     finally:
-        for number in signals:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)  # removing alone would leave the default one

@@ -172,9 +172,15 @@ class FakeEngine:
         return web.json_response({"enable": True, "strategy": strategy, "lock": lock})
 
     async def set_rolling(self, request):
+        if request.headers.get("Authorization") != "Basic YWRtaW46c2VjcmV0":
+            return web.json_response({"kind": "not_authenticated", "value": "who?"}, status=401)
         mac = mac_of(request.match_info["query"])
         self.strategies[mac] = (await request.json())["strategy"]
         return web.json_response({"enable": True, "strategy": self.strategies[mac]})
+
+    async def drop_rolling(self, request):
+        self.strategies.pop(mac_of(request.match_info["query"]), None)
+        return web.json_response({"enable": False})
 
     async def lock(self, request):
         holder = (await request.json())["client_params"]["id"]
@@ -216,6 +222,7 @@ class FakeEngine:
         app.router.add_post("/lifecycle/ignition/{query}", self.config_report)
         app.router.add_get("/lifecycle/rolling/{query}", self.rolling)
         app.router.add_post("/lifecycle/rolling/{query}", self.set_rolling)
+        app.router.add_delete("/lifecycle/rolling/{query}", self.drop_rolling)
         app.router.add_post("/v1/pre-reboot", self.lock)
         app.router.add_post("/v1/steady-state", self.unlock)
         return app
