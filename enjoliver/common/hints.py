@@ -18,7 +18,7 @@ _lock = threading.Lock()
 
 
 def hint(task: Any, *, delay_seconds: float = 0.5) -> bool:
-    """Ask for one run of the Celery `task` in `delay_seconds`; False when one is already on its way.
+    """Ask for one run of the Celery `task` in `delay_seconds`; False when one is on its way.
 
     A run that was asked for and has not started yet sees everything committed until it starts,
     so a thousand discoveries in the same half second make one message. A broker that is away

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
@@ -210,7 +210,8 @@ class OperatorView(MachineView):
     def guard(self, request: HttpRequest) -> None:
         """Raise NotAuthenticated or Forbidden; sets `request.user` for operator methods."""
         super().guard(request)
-        if request.method in self.operator_methods:
+        method = "GET" if request.method == "HEAD" else request.method
+        if method in self.operator_methods:
             request.user = authenticate_operator(request, self.permission)
 
 
@@ -225,7 +226,7 @@ def authenticate_operator(request: HttpRequest, permission: str) -> Any:
         SessionAuthentication,
         TokenAuthentication,
     )
-    from rest_framework.exceptions import APIException
+    from rest_framework.exceptions import APIException, PermissionDenied
 
     wrapped = Request(
         request,
@@ -233,9 +234,15 @@ def authenticate_operator(request: HttpRequest, permission: str) -> Any:
     )
     try:
         user = wrapped.user
+    except PermissionDenied as error:  # a console session without its CSRF token
+        raise Forbidden(str(error.detail), kind="csrf_failed") from error
     except APIException as error:
         raise NotAuthenticated(
             str(error.detail), headers={"WWW-Authenticate": 'Basic realm="enjoliver"'}
+        ) from error
+    except (DataError, ValueError) as error:  # a name that no database can hold: NUL, surrogates
+        raise NotAuthenticated(
+            "these are no credentials", headers={"WWW-Authenticate": 'Basic realm="enjoliver"'}
         ) from error
     if not user.is_authenticated:
         raise NotAuthenticated(

@@ -40,7 +40,7 @@ def parse_raw_query(raw: str) -> MachineQuery:
 
 
 def query_from_params(raw: str, params: Mapping[str, str]) -> MachineQuery:
-    """Build a MachineQuery from already split parameters; raises InvalidInput like parse_raw_query."""
+    """Build a MachineQuery from split parameters; raises InvalidInput like parse_raw_query."""
     if not params.get("mac"):
         raise InvalidInput(f"{raw[:200]} is not parsable: no mac in it", fields={"mac": "required"})
     try:

@@ -27,7 +27,7 @@ SHOWN_PROBLEMS = 5
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number of the page: what it counts, a word on it, how it should be seen, where it leads."""
+    """One number of the page, with a word on it, how it should be seen and where it leads."""
 
     title: str
     number: int
