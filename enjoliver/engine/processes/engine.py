@@ -90,7 +90,7 @@ class Engine:
         command = _write_configuration(config, self.programs)
         log = LogFollower(log_path(config, "supervisor"))
         # Its own session: Ctrl-C reaches only this process, which then stops all in order.
-        self._supervisor = subprocess.Popen(  # noqa: S603 - our own program and arguments
+        self._supervisor = subprocess.Popen(
             command,
             env={**_environment(config), **environment, **marks(config.state_dir, run_id)},
             cwd=settings.BASE_DIR,

@@ -9,4 +9,4 @@ from prometheus_client import multiprocess
 
 def child_exit(server: Any, worker: Any) -> None:
     """Called in gunicorn's main process after a worker ended."""
-    multiprocess.mark_process_dead(worker.pid)
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

@@ -63,8 +63,12 @@ def _descends_from(process: psutil.Process, ancestor_pid: int) -> bool:
 def end_processes(
     processes: Sequence[psutil.Process], state_dir: Path, *, grace_seconds: float
 ) -> None:
-    """SIGTERM, wait up to `grace_seconds`, then SIGKILL whatever is left; returns when all end."""
-    _send(processes, signal.SIGTERM)
+    """SIGTERM, wait up to `grace_seconds`, then SIGKILL whatever is left; returns when all end.
+
+    SIGTERM goes to those without a parent among them: they end their children in their own way
+    (a Celery worker whose children are ended under it waits for them in vain).
+    """
+    _send(_topmost(processes), signal.SIGTERM)
     left = _wait(processes, state_dir, grace_seconds)
     _send(left, signal.SIGKILL)
     _wait(left, state_dir, 5)
@@ -84,6 +88,18 @@ def clear_state_dir(state_dir: Path, *, grace_seconds: float) -> int:
         end_processes(found, state_dir, grace_seconds=grace_seconds)
         ended += len(found)
     return ended
+
+
+def _topmost(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    numbers = {process.pid for process in processes}
+    return [process for process in processes if _parent_number(process) not in numbers]
+
+
+def _parent_number(process: psutil.Process) -> int:
+    try:
+        return process.ppid()
+    except psutil.Error:
+        return 0  # it ended while we looked
 
 
 def _send(processes: Iterable[psutil.Process], number: signal.Signals) -> None:

@@ -11,6 +11,7 @@ _EXITED = re.compile(r"exited: (?P<name>\S+) \((?P<how>.*?)(?:; (?:not )?expecte
 _AGAIN = re.compile(r"spawned: '(?P<name>[^']+)' with pid (?P<pid>\d+)")
 _KILLED = re.compile(r"killing '(?P<name>[^']+)' \(\d+\) with SIGKILL")
 _NOT_FOUND = re.compile(r"spawnerr: (?P<why>.*)")
+_TAIL_BYTES = 4096
 _STOPPED = re.compile(r"stopped: (?P<name>\S+) ")
 
 
@@ -26,8 +27,8 @@ class Narrator:
         """What one line of the supervisor's log means for the operator; often nothing."""
         if found := _EXITED.search(line):
             self._fell.add(found["name"])
-            log = self._logs_dir / f"{found['name']}.log"
-            yield f"{self._name(found)} ended by itself ({found['how']}). Its log: {log}"
+            hint = _log_hint(found["how"], self._logs_dir / f"{found['name']}.log")
+            yield f"{self._name(found)} ended by itself ({found['how']}){hint}"
         elif (found := _AGAIN.search(line)) and found["name"] in self._fell:
             self._fell.discard(found["name"])
             yield f"{self._name(found)} was started again (process {found['pid']})."
@@ -41,6 +42,21 @@ class Narrator:
     def _name(self, found: re.Match[str]) -> str:
         called = self._called.get(found["name"], found["name"])
         return called[0].upper() + called[1:] if called.startswith("the ") else called
+
+
+def _log_hint(how: str, log: Path) -> str:
+    """Where to read more, with the last line of who ended by itself (one that was killed had no
+    last words)."""
+    if not how.startswith("exit status"):
+        return f"; its log is {log}"
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:
+        lines = []
+    said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f": {said} (more in {log})" if said else f"; its log is {log}"
 
 
 class LogFollower:

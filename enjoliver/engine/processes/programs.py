@@ -6,11 +6,13 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from enjoliver.engine.processes.config import RunConfig
 
 STOP_SECONDS = 30
-BOOTSTRAP = "enjoliver.engine.processes"
+_SCHEDULER = "enjoliver.engine.processes.beat:SteadyScheduler"
+_HOOKS = Path(__file__).with_name("gunicorn_hooks.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def worker_command(config: RunConfig) -> tuple[str, ...]:
     """
     return (
         *(sys.executable, "-m", "celery", "-A", "enjoliver", "worker"),
-        *("--beat", f"--scheduler={BOOTSTRAP}.beat:SteadyScheduler"),
+        *("--beat", f"--scheduler={_SCHEDULER}"),
         *("--pool=prefork", "--concurrency=2", f"--loglevel={config.log_level}"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     )
@@ -83,7 +85,8 @@ def web_command(config: RunConfig) -> tuple[str, ...]:
     """
     return (
         *(sys.executable, "-m", "gunicorn", "enjoliver.wsgi:application"),
-        *("--config", f"python:{BOOTSTRAP}.gunicorn_hooks", "--bind", config.bind),
+        # As a file: the package around it needs Django set up, which gunicorn does later.
+        *("--config", f"file:{_HOOKS}", "--bind", config.bind),
         *("--worker-class", "gthread", "--workers", str(config.web_workers)),
         *("--threads", str(config.web_threads), "--keep-alive", "5"),
         *("--graceful-timeout", str(STOP_SECONDS), "--worker-tmp-dir", _memory_dir(config)),
@@ -93,6 +96,6 @@ def web_command(config: RunConfig) -> tuple[str, ...]:
 
 
 def _memory_dir(config: RunConfig) -> str:
-    """Where gunicorn's workers touch their heartbeat files: a slow disk must not look like death."""
+    """Where gunicorn's workers touch their heartbeat files; a slow disk would look like death."""
     in_memory = "/dev/shm"  # noqa: S108 - gunicorn makes its own private file there
     return in_memory if os.access(in_memory, os.W_OK) else str(config.state_dir)

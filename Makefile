@@ -1,0 +1,76 @@
+# Enjoliver's commands. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+PYTHON ?= python3
+VENV := .venv/bin
+# Further arguments of pytest: make test-sqlite ARGS="-k scheduler -x"
+ARGS ?=
+CHECKS := lint types imports docs migrations openapi-check
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-run setup-test run demo test test-sqlite test-postgres \
+	check $(CHECKS) generate bench clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup: setup-test ## make this machine ready for everything below
+
+setup-run: ## … for run and demo only
+	@$(PYTHON) -m tools.set_up run
+
+setup-test: ## … for run, demo, test and check
+	@$(PYTHON) -m tools.set_up test
+
+run: setup-run ## the engine alone, in the foreground; Ctrl-C stops it
+	@exec $(VENV)/python manage.py run
+
+demo: setup-run ## the engine and five simulated machines, with a story
+	@exec $(VENV)/python manage.py demo
+
+test: setup-test ## all tests, on SQLite and on PostgreSQL with Redis
+	@exec $(VENV)/python -m tools.run_tests sqlite postgres -- $(ARGS)
+
+test-sqlite: setup-test ## all tests on SQLite
+	@exec $(VENV)/python -m tools.run_tests sqlite -- $(ARGS)
+
+test-postgres: setup-test ## those that touch the database, on PostgreSQL with Redis
+	@exec $(VENV)/python -m tools.run_tests postgres -- $(ARGS)
+
+check: setup-test ## everything that CI looks at besides the tests
+	@exec $(PYTHON) -m tools.run_checks $(CHECKS)
+
+lint: ## style: ruff's rules and its format
+	@$(VENV)/ruff check . && $(VENV)/ruff format --check .
+
+types: ## types: mypy, strict
+	@$(VENV)/mypy .
+
+imports: ## which part may import which
+	@$(VENV)/lint-imports
+
+docs: ## generated documents are up to date, links lead somewhere
+	@$(VENV)/python manage.py settings_docs --check
+	@$(VENV)/python manage.py values docs | diff docs/cluster-values.md - || \
+		{ echo "docs/cluster-values.md is out of date: run \`make generate\`."; exit 1; }
+	@$(PYTHON) -m tools.check_links
+
+migrations: ## the migrations say what the models say
+	@$(VENV)/python manage.py makemigrations --check --dry-run
+
+openapi-check: ## docs/openapi.yaml is what the code says
+	@$(VENV)/python -m tools.openapi --check
+
+generate: ## write the generated documents: settings, cluster values, OpenAPI
+	@$(VENV)/python manage.py settings_docs
+	@$(VENV)/python manage.py values docs --write
+	@$(VENV)/python -m tools.openapi
+
+bench: setup-test ## rates and costs, as ratios in the same run
+	@exec $(VENV)/python -m bench
+
+clean: ## remove what set-up and tests made; the state directory stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@# Go's module folders are read-only.
+	@if [ -d .cache ]; then chmod -R u+w .cache && rm -rf .cache; fi
+	find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +

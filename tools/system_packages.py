@@ -1,0 +1,147 @@
+"""What the operating system must bring, installed through apt where it is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.steps import StepFailed, run, say, step
+
+_POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A Debian package, why it is needed, whether it is there, the services that it starts."""
+
+    package: str
+    reason: str
+    is_there: Callable[[], bool]
+    services: tuple[str, ...] = ()
+
+
+def _program(*names: str) -> Callable[[], bool]:
+    return lambda: any(shutil.which(name) for name in names)
+
+
+def _file(path: str) -> Callable[[], bool]:
+    return lambda: Path(path).exists()
+
+
+def _has_venv() -> bool:
+    return all(importlib.util.find_spec(name) for name in ("venv", "ensurepip"))
+
+
+def _has_postgres_server() -> bool:
+    return bool(shutil.which("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb")))
+
+
+RUN_NEEDS = (
+    Need("python3-venv", "to keep the Python packages apart from the system's", _has_venv),
+    Need(
+        "ca-certificates",
+        "to fetch Go modules over TLS",
+        _file("/etc/ssl/certs/ca-certificates.crt"),
+    ),
+)
+TEST_NEEDS = (
+    Need("gcc", "Ignition has parts in C", _program("gcc", "cc")),
+    Need("libc6-dev", "Ignition has parts in C", _file("/usr/include/stdlib.h")),
+    Need("libblkid-dev", "Ignition looks at block devices", _file("/usr/include/blkid/blkid.h")),
+    Need(
+        "postgresql",
+        "the tests run on PostgreSQL too",
+        _has_postgres_server,
+        services=("postgresql",),
+    ),
+    Need(
+        "redis-server",
+        "the tests run on Redis too",
+        _program("redis-server"),
+        services=("redis-server",),
+    ),
+    Need("chromium", "tests look at the console in a browser", _program("chromium", "chrome")),
+)
+
+
+def install_missing(needs: Sequence[Need]) -> None:
+    """Install what is missing; asks apt for nothing when nothing is. Raises StepFailed."""
+    missing = [need for need in needs if not need.is_there()]
+    if not missing:
+        say("System packages: all there")
+        return
+    names = [need.package for need in missing]
+    as_root = _as_root(names)
+    for need in missing:
+        say(f"  {need.package}: {need.reason}")
+    with step("System packages", "installing through apt"), _services_stay_off(as_root):
+        _apt(as_root, "update")
+        _apt(as_root, "install", "--yes", "--no-install-recommends", *names)
+    _disable_services(as_root, [service for need in missing for service in need.services])
+
+
+def _as_root(names: Sequence[str]) -> list[str]:
+    """The words before a command that make it run as root."""
+    if not shutil.which("apt-get"):
+        raise StepFailed(
+            "These are missing, and this system has no apt to install them with; they are named "
+            f"as in Debian: {' '.join(names)}"
+        )
+    if os.geteuid() == 0:
+        return ["env"]
+    # Asked here, where a password prompt can be seen; later output is captured.
+    if shutil.which("sudo") and subprocess.run(["sudo", "--validate"]).returncode == 0:
+        return ["sudo", "env"]
+    raise StepFailed(
+        "System packages are missing, and you are neither root nor may you use sudo. Have "
+        f"somebody run: apt-get install --no-install-recommends {' '.join(names)}"
+    )
+
+
+def _apt(as_root: Sequence[str], *arguments: str) -> None:
+    run(
+        [
+            *as_root,
+            "DEBIAN_FRONTEND=noninteractive",
+            "apt-get",
+            "--option=DPkg::Lock::Timeout=300",
+            "--quiet",
+            *arguments,
+        ],
+        advice="Is there a way to the package mirror, and does `apt-get update` work by itself?",
+    )
+
+
+@contextmanager
+def _services_stay_off(as_root: Sequence[str]) -> Iterator[None]:
+    """Debian starts a service when its package is installed, unless this file forbids it."""
+    if _POLICY.exists():
+        yield  # a container's own; _disable_services holds whatever it says
+        return
+    advice = f"Set-up writes {_POLICY} for the time of the installation, and removes it."
+    with tempfile.NamedTemporaryFile("w", suffix="-policy") as policy:
+        policy.write("#!/bin/sh\nexit 101\n")
+        policy.flush()
+        run([*as_root, "install", "-m", "755", policy.name, str(_POLICY)], advice=advice)
+    try:
+        yield
+    finally:
+        run([*as_root, "rm", "--force", str(_POLICY)], advice=advice)
+
+
+def _disable_services(as_root: Sequence[str], services: Sequence[str]) -> None:
+    """The tests start private servers; the system's own stay off after a reboot too."""
+    if not Path("/run/systemd/system").is_dir():
+        return
+    for service in services:
+        run(
+            [*as_root, "systemctl", "disable", "--now", service],
+            advice=f"The service {service} was installed for the tests and need not run.",
+        )
