@@ -1,7 +1,12 @@
-"""Routes of scheduling."""
+"""Routes of scheduling. A trailing slash is optional."""
 
-from __future__ import annotations
+from django.urls import re_path
 
-from typing import Any
+from scheduling import views
 
-urlpatterns: list[Any] = []
+urlpatterns = [
+    re_path(r"^scheduler/?$", views.SchedulerView.as_view()),
+    re_path(r"^scheduler/available/?$", views.AvailableView.as_view()),
+    re_path(r"^scheduler/ip-list/(?P<role>[^/]+)/?$", views.AddressesView.as_view()),
+    re_path(r"^scheduler/(?P<role>[^/]+)/?$", views.HoldersView.as_view()),
+]

@@ -196,7 +196,11 @@ def _line(raw: object) -> str:
 
 
 def _kind_of(raw: object) -> str:
-    names = {bool: "a boolean", int: "an integer", float: "a number with a fraction"}
+    names = {
+        bool: "a boolean",
+        int: "an integer",
+        float: "a number with a fraction (text needs quotes)",
+    }
     names |= {
         str: "text",
         list: "a list",

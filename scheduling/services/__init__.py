@@ -1,7 +1,12 @@
 """The only writers of intent."""
 
-from scheduling.services.clusters import default_cluster, set_values, update_cluster
-from scheduling.services.pins import approve_pins, check_pins, recheck_pins
+from scheduling.services.clusters import (
+    default_cluster,
+    preview_values,
+    set_values,
+    update_cluster,
+)
+from scheduling.services.pins import approve_pins, check_pins, follow_facts, recheck_pins
 from scheduling.services.roles import assign_roles, readmit_machine, release_machine
 from scheduling.services.scheduler import PlacementResult, run_scheduler
 
@@ -11,6 +16,8 @@ __all__ = [
     "assign_roles",
     "check_pins",
     "default_cluster",
+    "follow_facts",
+    "preview_values",
     "readmit_machine",
     "recheck_pins",
     "release_machine",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,19 +41,20 @@ def set_values(
     checked = _check_all(changes)
     with transaction.atomic():
         locked = lock_cluster(cluster.pk)
-        kept = {} if replace else {k: v for k, v in locked.values.items() if k in BY_NAME}
-        wanted = kept | checked
-        # What equals the default follows the default when a later release changes it.
-        overrides = {k: v for k, v in sorted(wanted.items()) if v != default_of(BY_NAME[k])}
-        before, after = merge_values(locked.values), merge_values(overrides)
-        changed = {k: (before[k], after[k]) for k in BY_NAME if before[k] != after[k]}
+        overrides, changed = _plan_change(locked, checked, replace=replace)
         if changed:
-            check_together(after, _read_fleet(locked) if _FLEET_KEYS & set(changed) else Fleet())
             Cluster.objects.filter(pk=locked.pk).update(values=overrides)
             _record_values(locked, changed, actor)
             announce_intent(locked.pk)
     cluster.refresh_from_db()
     return changed
+
+
+def preview_values(
+    *, cluster: Cluster, changes: Mapping[str, object], replace: bool = False
+) -> dict[str, tuple[Any, Any]]:
+    """What `set_values` would return or raise now; changes nothing."""
+    return _plan_change(cluster, _check_all(changes), replace=replace)[1]
 
 
 def update_cluster(*, cluster: Cluster, actor: str, **rules: Any) -> dict[str, tuple[Any, Any]]:
@@ -79,6 +81,22 @@ def update_cluster(*, cluster: Cluster, actor: str, **rules: Any) -> dict[str, t
             announce_intent(locked.pk)
     cluster.refresh_from_db()
     return changed
+
+
+def _plan_change(
+    cluster: Cluster, checked: Mapping[str, Any], *, replace: bool
+) -> tuple[dict[str, Any], dict[str, tuple[Any, Any]]]:
+    """The new overrides and the changes; raises InvalidInput for values that contradict."""
+    kept = {} if replace else {k: v for k, v in cluster.values.items() if k in BY_NAME}
+    wanted = kept | dict(checked)
+    # What equals the default follows the default when a later release changes it.
+    overrides = {k: v for k, v in sorted(wanted.items()) if v != default_of(BY_NAME[k])}
+    before, after = merge_values(cluster.values), merge_values(overrides)
+    changed = {k: (before[k], after[k]) for k in BY_NAME if before[k] != after[k]}
+    if changed:
+        fleet = _read_fleet(cluster) if _FLEET_KEYS & set(changed) else Fleet()
+        check_together(after, fleet)
+    return overrides, changed
 
 
 def _check_all(changes: Mapping[str, object]) -> dict[str, Any]:
@@ -114,7 +132,7 @@ def _record_values(cluster: Cluster, changed: Mapping[str, tuple[Any, Any]], act
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 200 else f"{text[:197]}…"
 
 

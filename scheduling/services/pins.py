@@ -43,6 +43,15 @@ def new_assignment(
     )
 
 
+def follow_facts(*, machine_id: int) -> bool:
+    """Compare a machine whose facts changed with its pins; False when it has no role."""
+    machine = Machine.objects.filter(pk=machine_id, assignment__isnull=False).first()
+    if machine is None:
+        return False
+    check_pins(machine=machine)
+    return True
+
+
 def check_pins(*, machine: Machine) -> bool:
     """Open or close the machine's CHANGED_ADDRESS conflict; True when its pins agree.
 
