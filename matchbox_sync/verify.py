@@ -17,6 +17,7 @@ from matchbox_sync.compose import BootPart, ComposedProfile
 from matchbox_sync.ignition import IgnitionDocument, IgnitionError, entries, read_ignition
 from matchbox_sync.marks import skeleton
 from matchbox_sync.renderer import Rendered
+from matchbox_sync.templating import SAFE_LOADER
 from scheduling.roles import PROFILE_DISCOVERY, profile_of
 
 MAX_BYTES = 1024 * 1024
@@ -108,7 +109,7 @@ def _read_text(butane: bytes) -> Any:
     except ValueError:
         pass  # Go quotes a few characters in ways that only YAML knows; reading YAML is slow
     try:
-        return yaml.load(butane, yaml.CSafeLoader)
+        return yaml.load(butane, SAFE_LOADER)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError) as error:
         raise VerifyError(f"the text before Butane cannot be read: {error}") from error
 
@@ -185,7 +186,7 @@ def _check_role(profile: ComposedProfile, files: Mapping[str, bytes]) -> None:
         raise VerifyError(f"{HOST_NAME}: {files.get(HOST_NAME, b'')[:80]!r} is no host name")
     if is_discovery:
         return
-    roles = files[ROLE_MARKER].decode().split()
+    roles = files[ROLE_MARKER].decode().strip().split(",")
     if profile_of(roles) != profile.name:
         raise VerifyError(f"{ROLE_MARKER}: {roles} is not the role of {profile.name}")
     _check_pod_network(files.get(ENVIRONMENT, b""))
