@@ -63,7 +63,9 @@ def interface_rows() -> list[dict[str, Any]]:
 
 def _interface(values: list[Any]) -> dict[str, Any]:
     row = dict(zip(_INTERFACE_COLUMNS, values, strict=True))
-    return {**row, "cidrv4": row["cidrv4"] or None, "as_boot": row.pop("is_boot")}
+    row["as_boot"] = row.pop("is_boot")
+    row["cidrv4"] = row["cidrv4"] or None
+    return row
 
 
 def journal_rows(uuid: str | None = None) -> list[dict[str, Any]]:

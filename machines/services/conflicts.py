@@ -147,7 +147,7 @@ def record_query_mismatch(*, machine: Machine, query: MachineQuery) -> None:
     detail = f"a query named the UUID {query.uuid}; the machine has {machine.uuid}"
     rows = MachineConflict.objects.filter(**key)
     seen_at = rows.values_list("seen_at", flat=True).first()
-    if seen_at and now - MISMATCH_EVENT_EVERY < seen_at <= now:
+    if seen_at and abs(now - seen_at) < MISMATCH_EVENT_EVERY:  # ahead: the clock stepped back
         return
     with transaction.atomic():
         if seen_at:  # compare-and-swap: of several callers one writes the event

@@ -25,14 +25,17 @@ def store_journal(*, machine: Machine, boot_id: str, lines: Sequence[str]) -> bo
     digest = hashlib.sha256(text).hexdigest()
     boot_id = boot_id or f"unnamed-{digest[:12]}"
     rows = BootJournal.objects.filter(machine=machine, boot_id=boot_id)
-    if rows.filter(digest=digest).exists():
+    stored = rows.values_list("digest", flat=True).first()
+    if stored == digest:
         return False
     body = {
         "line_count": len(lines),
         "lines_zstd": zstandard.ZstdCompressor(level=9).compress(text),
         "digest": digest,
     }
-    if not rows.update(**body):
+    if stored is not None:
+        rows.update(**body)
+    else:
         BootJournal.objects.create(
             machine=machine, boot_id=boot_id, created_at=timezone.now(), **body
         )

@@ -102,9 +102,14 @@ def _follow(machine: Machine, report: DiscoveryReport) -> None:
 
 def _create(report: DiscoveryReport) -> Machine:
     now = timezone.now()
+    # In this order: whoever stored this very machine in between is seen by the second look, or
+    # took the discriminator, and the constraint says so.
+    discriminator = free_discriminator(report)
+    if known_machine(report) is not None:
+        raise _Overtaken
     machine = Machine.objects.create(
         uuid=report.uuid,
-        discriminator=free_discriminator(report),
+        discriminator=discriminator,
         state=State.DISCOVERY,
         state_at=now,
         created_at=now,
