@@ -198,4 +198,9 @@ def boot_journal(who: Identity, config_url: str, boot_id: str) -> list[str]:
     ]
 
 
-_WRITTEN = ("/etc/hostname", "/etc/hosts", "/etc/enjoliver/discovery", "/etc/enjoliver/endpoints")
+_WRITTEN = (
+    "/etc/hostname",
+    "/etc/hosts",
+    "/etc/enjoliver/discovery",
+    "/etc/metadata-endpoints.env",
+)

@@ -60,8 +60,7 @@ async def boot_kernel(machine: Machine, kernel: BootKernel) -> Phase:
         raise BadConfig("the firmware was given the config of an installed system")
     if machine.is_install_confirmed and not machine.may_reinstall:
         machine.violation("was sent into discovery although it is installed (an install loop)")
-    machine.endpoints = config.environment
-    machine.api = machine.endpoints.get("ENJOLIVER_API_URI") or _origin(machine.config_url)
+    machine.api = config.api_uri or _origin(machine.config_url)
     machine.say("runs the discovery system in memory")
     return Phase.DISCOVERY
 

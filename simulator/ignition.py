@@ -19,7 +19,9 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 DISCOVERY_MARKER = "/etc/enjoliver/discovery"
-ENVIRONMENT_FILE = "/etc/enjoliver/machine.env"
+ROLE_MARKER = "/etc/enjoliver/role"
+ENDPOINTS_FILE = "/etc/metadata-endpoints.env"
+ENVIRONMENT_FILE = "/etc/enjoliver/environment"
 
 
 class BadConfig(Exception):
@@ -35,28 +37,35 @@ class Config:
     units: frozenset[str]
 
     @property
-    def environment(self) -> Mapping[str, str]:
-        """Values of the environment file of the machine, or of the discovery system."""
-        return read_environment(self.files.get(ENVIRONMENT_FILE, b""))
+    def api_uri(self) -> str:
+        """The engine's address for the machine; "" when the config does not say it."""
+        return self._values(ENDPOINTS_FILE).get("ENJOLIVER_API_URI", "").rstrip("/")
 
     @property
     def roles(self) -> tuple[str, ...]:
         """The roles that the config says the machine has."""
-        return tuple(
-            role for role in self.environment.get("ENJOLIVER_ROLES", "").split(",") if role
-        )
+        text = self.files.get(ROLE_MARKER, b"").decode("utf-8", "replace")
+        return tuple(role for role in text.strip().split(",") if role)
 
     def contradictions(self, *, uuid: str, mac: str, roles: Collection[str]) -> list[str]:
         """What in this config belongs to another machine or role; empty when it is one's own."""
-        wanted = {"ENJOLIVER_UUID": uuid, "ENJOLIVER_MAC": mac}
+        says = self._values(ENVIRONMENT_FILE)
+        wanted = {
+            "ENJOLIVER_UUID": uuid,
+            "ENJOLIVER_BOOT_MAC": mac,
+            "ENJOLIVER_ROLES": ",".join(self.roles),
+        }
         wrong = [
-            f"{name} is {self.environment.get(name, 'missing')}, not {value}"
+            f"{name} is {says.get(name, 'missing')}, not {value}"
             for name, value in wanted.items()
-            if self.environment.get(name) != value
+            if says.get(name) != value
         ]
         if set(self.roles) != set(roles):
             wrong.append(f"its roles are {sorted(self.roles)}, not {sorted(roles)}")
         return wrong
+
+    def _values(self, path: str) -> dict[str, str]:
+        return read_environment(self.files.get(path, b""))
 
     @property
     def is_discovery(self) -> bool:

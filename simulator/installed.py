@@ -23,8 +23,7 @@ async def start(machine: Machine) -> Phase:
         disk = Installed(running=disk.staged, lock=disk.lock)
         machine.world.disks.write(machine.who.mac, disk)
     config = parse_checked(machine, disk.running)
-    machine.endpoints = config.environment
-    machine.api = machine.endpoints.get("ENJOLIVER_API_URI") or machine.world.url
+    machine.api = config.api_uri or machine.world.url
     machine.roles = config.roles
     await _read_metadata(machine)
     return await _ready(machine, disk)

@@ -76,7 +76,6 @@ class Machine:
     api: str = ""
     config_url: str = ""
     boot_id: str = ""
-    endpoints: Mapping[str, str] = field(default_factory=dict)
     roles: tuple[str, ...] = ()
     offered: bytes = b""
     """The role's document, between the moment it was seen and the end of the install."""

@@ -72,19 +72,24 @@ class FakeEngine:
         if "neighbour" in self.breaks:
             subject = next((other for other in self.roles if other != mac), mac)
         facts = self.facts[subject]["boot-info"]
+        roles = ",".join(self.roles[subject])
         values = {
-            "ENJOLIVER_API_URI": self.url,
             "ENJOLIVER_UUID": facts["uuid"],
-            "ENJOLIVER_MAC": facts["mac"],
-            "ENJOLIVER_ROLES": ",".join(self.roles[subject]),
+            "ENJOLIVER_BOOT_MAC": facts["mac"],
+            "ENJOLIVER_ROLES": roles,
         }
-        files = {"/etc/hostname": subject, "/etc/enjoliver/machine.env": _lines(values)}
-        return ignition_document({**files, "/etc/ntp": self.ntp})
+        files = {
+            "/etc/enjoliver/role": roles + "\n",
+            "/etc/enjoliver/environment": _lines(values),
+            "/etc/metadata-endpoints.env": _lines({"ENJOLIVER_API_URI": self.url}),
+            "/etc/ntp": self.ntp,
+        }
+        return ignition_document(files)
 
     def discovery_config(self):
-        values = {"ENJOLIVER_API_URI": self.url}
-        files = {"/etc/enjoliver/discovery": "yes\n"}
-        return ignition_document({**files, "/etc/enjoliver/machine.env": _lines(values)})
+        endpoints = _lines({"ENJOLIVER_API_URI": self.url})
+        files = {"/etc/enjoliver/discovery": "yes\n", "/etc/metadata-endpoints.env": endpoints}
+        return ignition_document(files)
 
     # --- routes ----------------------------------------------------------------------------
     async def boot(self, request):
