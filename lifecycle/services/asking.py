@@ -74,6 +74,7 @@ def _try(ask: _Ask) -> Granted | Denied | None:
         return _grant_again(mine, ask)
     waiter_id = _keep_place(gate, ask)
     live = gate.waiters.filter(last_asked_at__gte=ask.now - ask.limits.patience).order_by("pk")
+    live = live.exclude(machine_id__in=[held.machine_id for held in holders])
     ahead = live.filter(pk__lt=waiter_id)[:COUNTED_PLACES].count()
     if may_enter(ahead=ahead, holders=len(holders), concurrency=ask.limits.concurrency):
         return _grant(gate, ask)
@@ -110,6 +111,8 @@ def _grant_again(mine: InstallAttempt, ask: _Ask) -> Granted | None:
     still_open = InstallAttempt.objects.filter(pk=mine.pk, outcome=InstallOutcome.OPEN)
     if not still_open.update(last_asked_at=ask.now, deadline_at=deadline, source=ask.source):
         return None
+    # A twin of the request that was granted may have queued just after it.
+    InstallWaiter.objects.filter(machine=ask.machine).delete()
     if mine.source != ask.source:
         record_event(
             kind="install_source_changed",
