@@ -201,7 +201,7 @@ def _boot_part(tree: Mapping[str, Any]) -> BootPart:
 
 
 def _marks_of(parts: Iterable[Snippet]) -> frozenset[str]:
-    keys = set()
+    keys: set[str] = set()
     for part in parts:
         for marked in _marked(part.butane):
             _refuse_membership(part.name, marked)

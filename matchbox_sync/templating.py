@@ -16,6 +16,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from matchbox_sync.marks import BRACE, Marked, MarkError, parse_marks, protect
 
+try:  # ten times as fast, and composing is part of every sync
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:
+    from yaml import SafeLoader  # type: ignore[assignment]
+
 _TOKEN = re.compile(f"{BRACE}([0-9]+){BRACE}")
 _OPTIONS: dict[str, Any] = {
     # Other delimiters than Go's; `<%` is rare in what stands in /etc.
@@ -51,15 +56,11 @@ def read_text(path: Path) -> str:
 # --- YAML ---------------------------------------------------------------------------------------
 
 
-SAFE_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The one in C where PyYAML has it: ten times as fast, and composing is part of every sync."""
-
-
-class _Loader(SAFE_LOADER):
+class _Loader(SafeLoader):
     """YAML without its silent rule that the last of two equal keys wins."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         twice = sorted({str(key) for key in keys if keys.count(key) > 1})
         if twice:
             raise yaml.MarkedYAMLError(
@@ -72,7 +73,7 @@ class _Loader(SAFE_LOADER):
 def load_yaml(text: str, where: str) -> Any:
     """Read one YAML document; raises ComposeError that begins with `where`."""
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 - derived from SafeLoader
+        return yaml.load(text, _Loader)  # noqa: S506 - derived from a safe loader
     except (yaml.YAMLError, ValueError) as error:
         raise ComposeError(f"{where}: {' '.join(str(error).split())}") from error
 
@@ -151,7 +152,8 @@ def render_document(path: Path, context: Mapping[str, Any]) -> dict[str, Any]:
 
     Tokens stand for values while YAML is read, so no value can change the document's form.
     """
-    _VALUES.kept = values = []
+    values: list[Any] = []
+    _VALUES.kept = values
     text = _render(_DOCUMENTS, path, context)
     document = load_yaml(text, str(path))
     if not isinstance(document, dict):

@@ -17,7 +17,7 @@ from matchbox_sync.compose import BootPart, ComposedProfile
 from matchbox_sync.ignition import IgnitionDocument, IgnitionError, entries, read_ignition
 from matchbox_sync.marks import skeleton
 from matchbox_sync.renderer import Rendered
-from matchbox_sync.templating import SAFE_LOADER
+from matchbox_sync.templating import SafeLoader
 from scheduling.roles import PROFILE_DISCOVERY, profile_of
 
 MAX_BYTES = 1024 * 1024
@@ -109,7 +109,7 @@ def _read_text(butane: bytes) -> Any:
     except ValueError:
         pass  # Go quotes a few characters in ways that only YAML knows; reading YAML is slow
     try:
-        return yaml.load(butane, SAFE_LOADER)  # noqa: S506 - a safe loader
+        return yaml.load(butane, SafeLoader)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError) as error:
         raise VerifyError(f"the text before Butane cannot be read: {error}") from error
 

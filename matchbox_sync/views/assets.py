@@ -72,6 +72,7 @@ class AssetView(MachineView):
             str(file),
             [
                 ("Content-Type", "application/octet-stream"),
+                ("Accept-Ranges", "bytes"),
                 ("ETag", f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'),
             ],
         )
