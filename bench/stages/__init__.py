@@ -1,0 +1,1 @@
+"""The stages. They speak HTTP or start jobs; none of them loads Django itself."""
