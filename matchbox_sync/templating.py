@@ -21,6 +21,16 @@ try:  # ten times as fast, and composing is part of every sync
 except ImportError:
     from yaml import SafeLoader  # type: ignore[assignment]
 
+__all__ = [
+    "ComposeError",
+    "SafeLoader",
+    "env_quote",
+    "load_yaml",
+    "read_text",
+    "render_body",
+    "render_document",
+]
+
 _TOKEN = re.compile(f"{BRACE}([0-9]+){BRACE}")
 _OPTIONS: dict[str, Any] = {
     # Other delimiters than Go's; `<%` is rare in what stands in /etc.
