@@ -92,7 +92,9 @@ def role_holders(text: str) -> list[dict[str, Any]]:
     shown: str | list[str] = asked[0] if len(asked) == 1 else asked
     return [
         _holder_document(assignment, disks.get(assignment.machine_id, []), shown)
-        for assignment in holders.select_related("machine").order_by("machine__created_at", "pk")
+        for assignment in holders.select_related("machine").order_by(
+            "machine__created_at", "machine_id"
+        )
     ]
 
 

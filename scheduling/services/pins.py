@@ -132,10 +132,10 @@ def _pin(assignment: Assignment) -> list[str]:
     fields = asdict(facts)
     changed = {name: now for name, now in fields.items() if getattr(assignment, name) != now}
     texts = [f"{name} {getattr(assignment, name)} → {now}" for name, now in changed.items()]
+    if changed and not Assignment.objects.filter(pk=assignment.pk).update(**changed):
+        raise Conflict(f"{assignment.machine} was released at the same moment", kind="no_role")
     for name, now in changed.items():
         setattr(assignment, name, now)
-    if changed:
-        assignment.save(update_fields=sorted(changed))
     return texts
 
 

@@ -9,10 +9,9 @@ from typing import Any
 import factory
 from factory.django import DjangoModelFactory
 
-from machines.models import Disk, Interface, Machine
+from machines.models import Chassis, Disk, Interface, Machine
 from machines.tests.factories import (
     EPOCH,
-    ChassisFactory,
     ChassisPortFactory,
     MachineFactory,
     address_of,
@@ -99,7 +98,7 @@ def make_machine(
         **changes,
     )
     if chassis:
-        switch = ChassisFactory(chassis_id=chassis, name=chassis)
+        switch, _ = Chassis.objects.get_or_create(chassis_id=chassis, defaults={"name": chassis})
         ChassisPortFactory(interface=machine.interfaces.get(is_boot=True), chassis=switch)
     return machine
 

@@ -6,7 +6,6 @@ from enjoliver.common.errors import InvalidInput
 from scheduling.valuerules import Fleet, check_together
 from scheduling.values import merge_values
 
-
 EMPTY = Fleet()
 
 
