@@ -1,0 +1,292 @@
+"""One machine: what it is, what state, since when, what contradicts; its labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from enjoliver.common.errors import EngineError
+from machines.admin.base import ReadOnlyInline, ReportedAdmin, preformatted
+from machines.models import BootJournal, Disk, Interface, Machine, MachineConflict
+from machines.services import forget_machine, request_reinstall, set_labels
+from machines.services.operations import check_labels
+from machines.states import State
+
+RECENT = 20
+BADGES = {
+    State.BOOTING.label: "info",
+    State.DISCOVERY.label: "info",
+    State.INSTALL_DENIED.label: "warning",
+    State.INSTALL_GRANTED.label: "warning",
+    State.INSTALL_FAILED.label: "danger",
+    State.INSTALL_SUCCEEDED.label: "success",
+    State.RUNNING.label: "success",
+}
+
+
+class InConflict(admin.SimpleListFilter):
+    """Does anything contradict it?"""
+
+    title = "in conflict"
+    parameter_name = "in_conflict"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The two answers."""
+        return [("yes", "Yes"), ("no", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Machines with, or without, an open conflict."""
+        if self.value() not in ("yes", "no"):
+            return queryset
+        return queryset.filter(has_conflict=self.value() == "yes")
+
+
+class Installed(admin.SimpleListFilter):
+    """Is it installed?"""
+
+    title = "installed"
+    parameter_name = "installed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The three answers."""
+        return [("yes", "Yes"), ("no", "No"), ("asked", "Reinstall requested")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Machines whose install report counted, or not, or that shall install again."""
+        if self.value() == "asked":
+            return queryset.filter(reinstall_requested_at__isnull=False)
+        if self.value() in ("yes", "no"):
+            return queryset.filter(installed_at__isnull=self.value() == "no")
+        return queryset
+
+
+class LabelsForm(forms.ModelForm):  # type: ignore[type-arg] # no generics at run time
+    """The labels are the one thing about a machine that an operator writes."""
+
+    class Meta:
+        model = Machine
+        fields = ("labels",)
+
+    def clean_labels(self) -> dict[str, str]:
+        """Text to text, within bounds."""
+        labels = self.cleaned_data.get("labels")
+        labels = {} if labels is None else labels
+        problems = check_labels(labels)
+        if problems:
+            raise forms.ValidationError([f"{name}: {why}" for name, why in problems.items()])
+        return dict(labels)
+
+
+class InterfaceInline(ReadOnlyInline):
+    """Its interfaces, with the switch port behind each."""
+
+    model = Interface
+    fields = ("name", "mac", "is_boot", "cidrv4", "gateway", "fqdn", "port")
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Interface]:
+        """With the switch ports, in one query."""
+        rows: QuerySet[Interface] = super().get_queryset(request)
+        return rows.select_related("chassis_port__chassis")
+
+    @display(description="Switch port")
+    def port(self, row: Interface) -> str:
+        """The switch port, as LLDP named it."""
+        return str(row.chassis_port) if hasattr(row, "chassis_port") else "-"
+
+
+class DiskInline(ReadOnlyInline):
+    """Its disks."""
+
+    model = Disk
+    fields = ("path", "size_bytes", "model", "serial", "is_rotational")
+    readonly_fields = fields
+
+
+class ConflictInline(ReadOnlyInline):
+    """What contradicts it now."""
+
+    model = MachineConflict
+    fields = ("kind", "subject", "detail", "opened_at")
+    readonly_fields = fields
+
+
+class JournalInline(ReadOnlyInline):
+    """The boots whose journal is kept."""
+
+    model = BootJournal
+    fields = ("boot_id", "created_at", "line_count")
+    readonly_fields = fields
+    show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BootJournal]:
+        """Without the bodies."""
+        rows: QuerySet[BootJournal] = super().get_queryset(request)
+        return rows.defer("lines_zstd")
+
+
+@admin.register(Machine)
+class MachineAdmin(ReportedAdmin):
+    """Machines. The apps above add inlines of their own to `inlines`."""
+
+    list_display = (
+        "boot_mac",
+        "name",
+        "address",
+        "state_badge",
+        "state_at",
+        "conflicts_badge",
+        "installed_at",
+        "updated_at",
+    )
+    list_filter = ("state", InConflict, Installed)
+    search_fields = (
+        "uuid",
+        "boot_mac",
+        "serial",
+        "interfaces__mac",
+        "interfaces__fqdn",
+        "interfaces__ipv4",
+    )
+    ordering = ("created_at", "pk")
+    actions = ("reinstall", "forget")
+    form = LabelsForm
+    fieldsets = (
+        (None, {"fields": ("uuid", "boot_mac", "discriminator", "labels")}),
+        (
+            "State",
+            {
+                "fields": (
+                    ("state", "state_at"),
+                    ("installed_at", "reinstall_requested_at"),
+                    ("created_at", "updated_at"),
+                    "boot_id",
+                )
+            },
+        ),
+        ("Hardware", {"fields": (("serial", "product"), ("cpu_count", "memory_bytes"))}),
+        ("History", {"fields": ("recent_states", "recent_events"), "classes": ("collapse",)}),
+        ("The last report", {"fields": ("report",), "classes": ("collapse",)}),
+    )
+    inlines: ClassVar[list[Any]] = [ConflictInline, InterfaceInline, DiskInline, JournalInline]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Machine]:
+        """With the boot interface's name and address, and the number of conflicts."""
+        boot = Interface.objects.filter(machine=OuterRef("pk"), is_boot=True).order_by()
+        conflicts = MachineConflict.objects.filter(machine=OuterRef("pk")).order_by()
+        rows: QuerySet[Machine] = super().get_queryset(request)
+        return rows.annotate(
+            boot_fqdn=Subquery(boot.values("fqdn")[:1]),
+            boot_cidrv4=Subquery(boot.values("cidrv4")[:1]),
+            has_conflict=Exists(conflicts),
+            conflict_count=Subquery(
+                conflicts.values("machine").annotate(number=Count("pk")).values("number")
+            ),
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Everything but the labels."""
+        names: list[str] = []
+        for _, options in self.fieldsets:
+            for item in options["fields"]:
+                names += [item] if isinstance(item, str) else item
+        return [name for name in names if name != "labels"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Labels may be edited by whoever may change machines."""
+        return request.user.has_perm("machines.change_machine")
+
+    def has_forget_permission(self, request: HttpRequest) -> bool:
+        """Forgetting deletes the machine's rows."""
+        return request.user.has_perm("machines.delete_machine")
+
+    def save_model(self, request: HttpRequest, obj: Machine, form: Any, change: bool) -> None:
+        """Labels go through the service; nothing else is written."""
+        set_labels(machine=obj, labels=form.cleaned_data["labels"], actor=_actor(request))
+
+    @display(description="Name", ordering="boot_fqdn")
+    def name(self, machine: Any) -> str:
+        """The name that the boot interface claims."""
+        return machine.boot_fqdn or "-"
+
+    @display(description="Address", ordering="boot_cidrv4")
+    def address(self, machine: Any) -> str:
+        """The address of the boot interface."""
+        return machine.boot_cidrv4 or "-"
+
+    @display(description="State", ordering="state", label=BADGES)
+    def state_badge(self, machine: Machine) -> str:
+        """The state in words."""
+        return State(machine.state).label
+
+    @display(description="Conflicts", ordering="conflict_count", label="danger")
+    def conflicts_badge(self, machine: Any) -> str:
+        """How many conflicts are open; empty for none."""
+        return str(machine.conflict_count or "")
+
+    @display(description="Moves")
+    def recent_states(self, machine: Machine) -> SafeString | str:
+        """The last moves from state to state."""
+        rows = machine.state_changes.all()[:RECENT]
+        lines = ((f"{row.at:%Y-%m-%d %H:%M:%S}", row, row.by, row.reason) for row in rows)
+        return format_html_join("", "<div>{} {} by {} {}</div>", lines) or "-"
+
+    @display(description="Events")
+    def recent_events(self, machine: Machine) -> SafeString | str:
+        """The last lines of its timeline."""
+        rows = machine.events.all()[:RECENT]
+        lines = ((f"{row.at:%Y-%m-%d %H:%M:%S}", row.message, row.actor) for row in rows)
+        return format_html_join("", "<div>{} {} {}</div>", lines) or "-"
+
+    @display(description="As sent, without the journal")
+    def report(self, machine: Machine) -> SafeString:
+        """The document that the machine posted last."""
+        return preformatted(json.dumps(machine.facts, indent=2, ensure_ascii=False))
+
+    @admin.action(description="Request a reinstall", permissions=["change"])
+    def reinstall(self, request: HttpRequest, queryset: QuerySet[Machine]) -> None:
+        """Each selected machine installs itself again at its next boot."""
+
+        def call(machine: Machine) -> None:
+            request_reinstall(machine=machine, actor=_actor(request), reason="asked in the console")
+
+        self._for_each(request, queryset, call, "will install at their next boot")
+
+    @admin.action(description="Forget machines that are gone", permissions=["forget"])
+    def forget(self, request: HttpRequest, queryset: QuerySet[Machine]) -> None:
+        """Delete machines that do not exist any more; one with a role is refused."""
+
+        def call(machine: Machine) -> None:
+            forget_machine(machine=machine, actor=_actor(request), reason="Asked in the console.")
+
+        self._for_each(request, queryset, call, "are forgotten")
+
+    def _for_each(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Machine],
+        call: Callable[[Machine], None],
+        done: str,
+    ) -> None:
+        number = 0
+        for machine in queryset:
+            try:
+                call(machine)
+                number += 1
+            except EngineError as error:
+                self.message_user(request, f"{machine}: {error.value}", messages.ERROR)
+        if number:
+            self.message_user(request, f"{number} machines {done}.", messages.SUCCESS)
+
+
+def _actor(request: HttpRequest) -> str:
+    return request.user.get_username()
