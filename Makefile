@@ -51,6 +51,7 @@ imports: ## which part may import which
 
 docs: ## generated documents are up to date, links lead somewhere
 	@$(VENV)/python manage.py settings_docs --check
+	@$(VENV)/python manage.py states_docs --check
 	@$(VENV)/python manage.py values docs | diff docs/cluster-values.md - || \
 		{ echo "docs/cluster-values.md is out of date: run \`make generate\`."; exit 1; }
 	@$(PYTHON) -m tools.check_links
@@ -63,6 +64,7 @@ openapi-check: ## docs/openapi.yaml is what the code says
 
 generate: ## write the generated documents: settings, cluster values, OpenAPI
 	@$(VENV)/python manage.py settings_docs
+	@$(VENV)/python manage.py states_docs
 	@$(VENV)/python manage.py values docs --write
 	@$(VENV)/python -m tools.openapi
 
