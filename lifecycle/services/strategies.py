@@ -52,9 +52,11 @@ def read_leave(*, machine: Machine) -> Leave | None:
     return Leave(None, refused) if refused else Leave(row.strategy)
 
 
-def set_strategy(*, machine: Machine, strategy: StrategyName, actor: str) -> MachineStrategy:
-    """Allow `machine` to apply its config by `strategy`."""
-    return _write(machine, actor, is_enabled=True, strategy=strategy)
+def set_strategy(
+    *, machine: Machine, strategy: StrategyName, actor: str, is_enabled: bool = True
+) -> MachineStrategy:
+    """Allow `machine` to apply its config by `strategy` (not enabled: only keep the name)."""
+    return _write(machine, actor, is_enabled=is_enabled, strategy=strategy)
 
 
 def disable_strategy(*, machine: Machine, actor: str) -> MachineStrategy:

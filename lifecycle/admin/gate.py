@@ -1,0 +1,108 @@
+"""Who holds the install gate, who waits, and what installs reported."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from lifecycle.admin.common import LifecycleAdmin, ReasonForm, reason_of, run_for_each
+from lifecycle.models import (
+    InstallAttempt,
+    InstallGate,
+    InstallOutcome,
+    InstallReport,
+    InstallWaiter,
+)
+from lifecycle.services import release_install
+
+OUTCOME_COLOURS = {
+    InstallOutcome.OPEN: "info",
+    InstallOutcome.SUCCEEDED: "success",
+    InstallOutcome.FAILED: "danger",
+    InstallOutcome.STALLED: "warning",
+}
+
+
+@admin.register(InstallGate)
+class InstallGateAdmin(LifecycleAdmin):
+    """Each site's gate: how many install, how many wait."""
+
+    list_display = ["site", "holders", "queue", "checked_at"]
+    list_select_related = False
+    search_fields = ["site"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[InstallGate]:
+        """With both counts in the one query."""
+        is_open = Q(attempts__outcome=InstallOutcome.OPEN)
+        gates: QuerySet[InstallGate] = super().get_queryset(request)
+        return gates.annotate(
+            holder_count=Count("attempts", filter=is_open, distinct=True),
+            queue_length=Count("waiters", distinct=True),
+        )
+
+    @display(description="installing")
+    def holders(self, gate: InstallGate) -> int:
+        """Machines that hold a place."""
+        count: int = gate.holder_count  # type: ignore[attr-defined]
+        return count
+
+    @display(description="waiting")
+    def queue(self, gate: InstallGate) -> int:
+        """Machines in the queue."""
+        length: int = gate.queue_length  # type: ignore[attr-defined]
+        return length
+
+
+@admin.register(InstallAttempt)
+class InstallAttemptAdmin(LifecycleAdmin):
+    """Grants of the gate. An open one can be given on, with a reason."""
+
+    list_display = [
+        "machine",
+        "outcome_badge",
+        "granted_at",
+        "last_asked_at",
+        "deadline_at",
+        "ended_at",
+        "source",
+    ]
+    list_filter = ["outcome"]
+    actions = ["give_on"]
+    action_form = ReasonForm
+
+    @display(description="outcome", ordering="outcome", label=OUTCOME_COLOURS)
+    def outcome_badge(self, attempt: InstallAttempt) -> tuple[str, str]:
+        """How it stands."""
+        return attempt.outcome, attempt.get_outcome_display()
+
+    @admin.action(
+        description="Give the place on: the machine will not report", permissions=["operate"]
+    )
+    def give_on(self, request: HttpRequest, rows: QuerySet[InstallAttempt]) -> None:
+        """End open installs by hand."""
+        actor, reason = request.user.get_username(), reason_of(request)
+        run_for_each(
+            request,
+            rows.select_related("machine"),
+            lambda attempt: release_install(attempt=attempt, actor=actor, reason=reason),
+            done="Places given on",
+        )
+
+
+@admin.register(InstallWaiter)
+class InstallWaiterAdmin(LifecycleAdmin):
+    """The queue, the next one first."""
+
+    list_display = ["machine", "first_asked_at", "last_asked_at"]
+    ordering = ["pk"]
+
+
+@admin.register(InstallReport)
+class InstallReportAdmin(LifecycleAdmin):
+    """What machines last said about their install."""
+
+    list_display = ["machine", "success", "is_confirmed", "updated_at", "source"]
+    list_filter = ["success", "is_confirmed"]
+    list_select_related = ["machine", "attempt"]

@@ -1,0 +1,92 @@
+"""What machines may do when they are outdated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+
+from lifecycle.admin.common import MACHINE_SEARCH, run_for_each
+from lifecycle.models import MachineStrategy, StrategyName
+from lifecycle.services import disable_strategy, set_strategy
+from machines.models import Machine
+
+Action = Callable[[Any, HttpRequest, QuerySet[Any]], None]
+PERMISSION = "lifecycle.change_machinestrategy"
+
+
+def strategy_action(strategy: StrategyName | None) -> Action:
+    """An action that allows `strategy`, or disables (None), for machines or strategy rows."""
+
+    def run(model_admin: Any, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        if not request.user.has_perm(PERMISSION):
+            messages.error(request, f"You lack the permission {PERMISSION}.")
+            return
+        actor = request.user.get_username()
+
+        def change(machine: Machine) -> object:
+            if strategy is None:
+                return disable_strategy(machine=machine, actor=actor)
+            return set_strategy(machine=machine, strategy=strategy, actor=actor)
+
+        run_for_each(request, _machines(rows), change, done="Strategies changed")
+
+    name = strategy.value if strategy else "none"
+    run.__name__ = f"strategy_{name}"
+    label = f"Allow update by {strategy.label}" if strategy else "Allow no update"
+    return admin.action(description=label)(run)
+
+
+def _machines(rows: QuerySet[Any]) -> QuerySet[Machine]:
+    if rows.model is Machine:
+        return rows
+    return Machine.objects.filter(pk__in=rows.values("pk"))
+
+
+STRATEGY_ACTIONS: list[Action] = [
+    *(strategy_action(strategy) for strategy in StrategyName),
+    strategy_action(None),
+]
+
+
+@admin.register(MachineStrategy)
+class MachineStrategyAdmin(ModelAdmin):  # type: ignore[misc]
+    """Strategies of single machines; a machine without one is told nothing."""
+
+    list_display = ["machine", "granted", "strategy", "set_by", "updated_at"]
+    list_select_related = ["machine"]
+    list_filter = ["is_enabled", "strategy"]
+    search_fields = MACHINE_SEARCH
+    show_full_result_count = False
+    actions = STRATEGY_ACTIONS
+    fields = ["machine", "is_enabled", "strategy", "set_by", "created_at", "updated_at"]
+    readonly_fields = ["set_by", "created_at", "updated_at"]
+    autocomplete_fields = ["machine"]
+
+    @display(description="enabled", boolean=True, ordering="is_enabled")
+    def granted(self, row: MachineStrategy) -> bool:
+        """Whether it may act now, as far as the strategy goes."""
+        return row.is_enabled
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """The machine is chosen once."""
+        return [*self.readonly_fields, *(["machine"] if obj else [])]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Disabling is what an operator wants; it keeps the trace."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Through the service, like the API."""
+        saved = set_strategy(
+            machine=obj.machine,
+            strategy=StrategyName(obj.strategy),
+            is_enabled=obj.is_enabled,
+            actor=request.user.get_username(),
+        )
+        obj.created_at, obj.updated_at = saved.created_at, saved.updated_at
