@@ -13,7 +13,7 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.request import split_domain_port, validate_host
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
@@ -35,9 +35,27 @@ def guard(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         refusal = refuse(request)
-        return error_response(refusal) if refusal else get_response(request)
+        answer = error_response(refusal) if refusal else get_response(request)
+        return _framed(request, answer)
 
     return middleware
+
+
+def _framed(request: HttpRequest, answer: HttpResponseBase) -> HttpResponseBase:
+    """`answer` with its length, and for HEAD without its body (RFC 9110 §9.3.2).
+
+    With a length no server needs chunks, which old firmware reads badly or not at all.
+    """
+    is_head = request.method == "HEAD"
+    if isinstance(answer, StreamingHttpResponse):
+        if is_head:
+            answer.streaming_content = ()
+    elif isinstance(answer, HttpResponse):
+        if answer.status_code != 304:
+            answer.setdefault("Content-Length", str(len(answer.content)))
+        if is_head:
+            answer.content = b""
+    return answer
 
 
 def refuse(request: HttpRequest) -> EngineError | None:

@@ -262,7 +262,8 @@ SPECTACULAR_SETTINGS = {
 UNFOLD = {
     "SITE_TITLE": "Enjoliver",
     "SITE_HEADER": "Enjoliver",
-    "SITE_URL": "/",
+    "SITE_URL": None,
+    "SHOW_VIEW_ON_SITE": False,
     "SITE_SYMBOL": "dns",
     "SHOW_HISTORY": True,
     "DASHBOARD_CALLBACK": "enjoliver.engine.dashboard.dashboard_callback",
@@ -276,6 +277,13 @@ PROMETHEUS_EXPORT_MIGRATIONS = False
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {
+        # /healthz answers 503 each second while something is away: no line of the log.
+        "bugs": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": lambda record: record.exc_info is not None,
+        },
+    },
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": _value("ENJOLIVER_LOG_LEVEL")},
@@ -283,7 +291,7 @@ LOGGING = {
         "httpx": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},
         # Refused requests are counted in the metrics; a line each would be a log to fill.
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "ERROR", "filters": ["bugs"]},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },
 }

@@ -18,7 +18,7 @@ from enjoliver.engine import fleet
 from enjoliver.engine.health import queue_health
 from machines.models import Machine, MachineConflict
 from machines.states import State
-from matchbox_sync.models import Problem
+from matchbox_sync.models import Problem, SyncState
 from scheduling.models import Waiting
 
 SHOWN_REASONS = 8
@@ -44,7 +44,7 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
         "states": states(),
         "waiting": waiting_reasons(),
         "problems": list(Problem.objects.select_related("machine")[:SHOWN_PROBLEMS]),
-        "clusters": clusters,
+        "clusters": [{**one, "synced": _ago(one["sync"])} for one in clusters],
         "slots": fleet.slots(),
         "installs": fleet.installs(),
         "warnings": warnings(clusters),
@@ -137,6 +137,13 @@ def _sync_warnings(cluster: dict[str, Any]) -> list[str]:
     if age > settings.SYNC_NOTIFY_TTL_SECONDS:
         return [f"Cluster {name}: the last good sync was {timesince(sync.notified_at)} ago."]
     return []
+
+
+def _ago(sync: SyncState | None) -> str:
+    if sync is None or sync.notified_at is None:
+        return "never"
+    seconds = (timezone.now() - sync.notified_at).total_seconds()
+    return "just now" if seconds < 60 else f"{timesince(sync.notified_at)} ago"
 
 
 def _list_of(model: type[Model]) -> str:

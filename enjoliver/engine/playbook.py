@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,10 @@ from enjoliver.common.rawquery import query_from_params
 from machines.discovery import parse_report
 from machines.lookup import find_machine
 from machines.services import record_discovery
-from scheduling.services import assign_roles
+from scheduling.services import assign_roles, default_cluster, update_cluster
 
 Step = Callable[[Any], None]
+ACTOR = "import"
 
 
 @dataclass(slots=True)
@@ -56,7 +58,22 @@ def schedule_here(data: Any) -> None:
     except (TypeError, KeyError, ValueError) as error:
         raise InvalidInput("a schedule needs `roles` and `selector`") from error
     query = query_from_params("", {key: str(value) for key, value in selector.items()})
-    assign_roles(machine=find_machine(query), roles=roles, actor="import")
+    assign_roles(machine=find_machine(query), roles=roles, actor=ACTOR)
+
+
+@contextmanager
+def scheduling_paused() -> Iterator[None]:
+    """No machine of the default cluster gets a role by itself until the replay has given all.
+
+    A replay that is killed leaves it off: the console shows that, and an operator turns it on.
+    """
+    cluster = default_cluster()
+    was_enabled = cluster.is_scheduling_enabled
+    update_cluster(cluster=cluster, is_scheduling_enabled=False, actor=ACTOR)
+    try:
+        yield
+    finally:
+        update_cluster(cluster=cluster, is_scheduling_enabled=was_enabled, actor=ACTOR)
 
 
 def steps_over_http(client: httpx.Client) -> tuple[Step, Step]:

@@ -11,6 +11,8 @@ from rest_framework.authtoken.models import TokenProxy
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+admin.site.index_title = "Overview"
+
 for _model in (User, Group, TokenProxy):
     admin.site.unregister(_model)
 

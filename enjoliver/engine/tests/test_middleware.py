@@ -1,7 +1,7 @@
 """What no route may see is refused before anything else; machines' routes know no session."""
 
 import pytest
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
@@ -133,3 +133,12 @@ def test_a_session_without_its_csrf_token_is_a_json_403(admin_client, settings):
     answer = admin_client.post("/shutdown")
     assert answer.status_code == 403
     assert answer.json()["kind"] == "csrf_failed"
+
+
+def test_an_answer_has_its_length_and_head_only_that(client):
+    got, head = client.get("/livez"), client.head("/livez")
+    assert got.headers["Content-Length"] == head.headers["Content-Length"] == str(len(got.content))
+    request = rf.head("/")
+    assert guard(lambda _: HttpResponse("body"))(request).content == b""
+    answer = guard(lambda _: StreamingHttpResponse(iter([b"never", b"made"])))(request)
+    assert list(answer.streaming_content) == []

@@ -16,6 +16,7 @@ from enjoliver.engine.playbook import (
     discover_here,
     replay,
     schedule_here,
+    scheduling_paused,
     steps_over_http,
 )
 from machines.models import Machine
@@ -58,7 +59,8 @@ class Command(BaseCommand):
     def _here(self, playbook: Any, options: dict[str, Any]) -> Replayed:
         if Machine.objects.exists() and not options["merge"]:
             raise CommandError("this engine has machines already; --merge replays all the same")
-        return replay(playbook, discover=discover_here, schedule=schedule_here)
+        with scheduling_paused():
+            return replay(playbook, discover=discover_here, schedule=schedule_here)
 
     def _over_http(self, playbook: Any, options: dict[str, Any]) -> Replayed:
         file = options["password_file"]

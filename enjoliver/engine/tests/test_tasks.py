@@ -1,0 +1,50 @@
+"""The engine's tasks: one call of a service each."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from enjoliver.common.leases import hold_lease
+from enjoliver.common.models import Heartbeat
+from enjoliver.engine.tasks import beat_worker, prune
+from machines.models import Event, StateChange
+from machines.tests.factories import EventFactory, StateChangeFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_worker_leaves_a_sign_of_life():
+    beat_worker()
+    row = Heartbeat.objects.get(name="worker")
+    assert timezone.now() - row.at < timedelta(seconds=10)
+    assert ":" in row.detail
+
+
+def test_what_is_older_than_the_history_goes(settings):
+    settings.HISTORY_DAYS = 30
+    old = timezone.now() - timedelta(days=31)
+    new = timezone.now() - timedelta(days=29)
+    for at in (old, new):
+        EventFactory(at=at)
+        StateChangeFactory(at=at)
+    prune()
+    assert [event.at for event in Event.objects.filter(kind="discovered")] == [new]
+    assert StateChange.objects.filter(at=new).exists()
+
+
+def test_two_prunings_do_not_run_at_once():
+    EventFactory()
+    with hold_lease("prune"):
+        prune()
+    assert Event.objects.filter(kind="discovered").exists()
+    prune()
+    assert not Event.objects.filter(kind="discovered").exists()
+
+
+def test_every_task_of_the_beat_schedule_exists(settings):
+    from enjoliver.celery import app
+
+    app.loader.import_default_modules()
+    for entry in settings.CELERY_BEAT_SCHEDULE.values():
+        assert entry["task"] in app.tasks, entry["task"]
