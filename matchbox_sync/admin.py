@@ -1,0 +1,171 @@
+"""The console's pages on derived configuration: all read-only, it is only derived again."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+
+from enjoliver.common.errors import EngineError
+from machines.admin import MachineAdmin, ReadOnlyInline, ReportedAdmin
+from matchbox_sync.documents import load_document
+from matchbox_sync.models import (
+    DesiredConfig,
+    MachineConfig,
+    Problem,
+    ProfileInForce,
+    ProfileVersion,
+    ReportedTemplate,
+    Revision,
+    SyncState,
+)
+from matchbox_sync.services import assign_revision
+
+_SHOWN_BYTES = 200_000
+
+
+@admin.register(Revision)
+class RevisionAdmin(ReportedAdmin):
+    """Which configuration came when, and why."""
+
+    list_display = (
+        "number",
+        "cluster",
+        "cause",
+        "machines_changed",
+        "author",
+        "created_at",
+        "completed_at",
+    )
+    list_filter = ("cluster",)
+    list_select_related = ("cluster",)
+    search_fields = ("cause", "fingerprint")
+    exclude = ("profiles",)
+
+
+@admin.register(MachineConfig)
+class MachineConfigAdmin(ReportedAdmin):
+    """The config of one machine from one revision on, with its document."""
+
+    list_display = ("machine", "revision", "version", "mac", "short_digest")
+    list_select_related = ("machine", "revision", "version")
+    search_fields = ("mac", "machine__uuid", "document__sha512")
+    list_filter = ("version__profile",)
+    fields = ("machine", "revision", "version", "mac", "fingerprint", "digest", "document_text")
+    readonly_fields = ("digest", "document_text")
+
+    @admin.display(description="SHA-512")
+    def short_digest(self, config: MachineConfig) -> str:
+        return config.document_id[:16]
+
+    @admin.display(description="SHA-512")
+    def digest(self, config: MachineConfig) -> str:
+        return config.document_id
+
+    @admin.display(description="Ignition")
+    def document_text(self, config: MachineConfig) -> str:
+        text = load_document(config.document_id)[:_SHOWN_BYTES].decode(errors="replace")
+        return format_html('<pre style="white-space:pre-wrap;max-height:60vh">{}</pre>', text)
+
+
+@admin.register(DesiredConfig)
+class DesiredConfigAdmin(ReportedAdmin):
+    """Which config each machine should run now."""
+
+    list_display = ("machine", "profile", "config", "is_held_back", "assigned_at")
+    list_select_related = ("machine", "config__machine", "config__revision")
+    list_filter = ("profile",)
+    search_fields = ("machine__uuid", "machine__boot_mac", "sha512")
+    actions: ClassVar[list[str]] = ["go_back"]
+
+    @admin.display(description="held back", boolean=True)
+    def is_held_back(self, desired: DesiredConfig) -> bool:
+        return desired.config_id != desired.newest_id
+
+    @admin.action(
+        description="Make the previous config the desired one again", permissions=["view"]
+    )
+    def go_back(self, request: HttpRequest, queryset: QuerySet[DesiredConfig]) -> None:
+        if not request.user.has_perm("matchbox_sync.change_desiredconfig"):
+            self.message_user(request, "You lack the permission.", messages.ERROR)
+            return
+        for desired in queryset.select_related("machine", "previous__revision"):
+            try:
+                if desired.previous is None:
+                    raise EngineError("it has no previous config")
+                assign_revision(
+                    machine=desired.machine,
+                    revision=desired.previous.revision,
+                    actor=request.user.get_username(),
+                )
+            except EngineError as error:
+                self.message_user(request, f"{desired.machine}: {error.value}", messages.ERROR)
+
+
+@admin.register(Problem)
+class ProblemAdmin(ReportedAdmin):
+    """What the last sync could not do, and where."""
+
+    list_display = ("stage", "profile", "machine", "message", "since")
+    list_select_related = ("machine",)
+    list_filter = ("stage", "profile")
+    search_fields = ("message", "machine__uuid", "machine__boot_mac")
+
+
+@admin.register(ProfileVersion)
+class ProfileVersionAdmin(ReportedAdmin):
+    """Verified contents of profiles: template, boot part, iPXE script."""
+
+    list_display = ("profile", "cluster", "short_fingerprint", "template_name", "created_at")
+    list_select_related = ("cluster",)
+    list_filter = ("profile",)
+    exclude = ("document",)
+
+    @admin.display(description="fingerprint")
+    def short_fingerprint(self, version: ProfileVersion) -> str:
+        return version.fingerprint[:16]
+
+
+@admin.register(ProfileInForce)
+class ProfileInForceAdmin(ReportedAdmin):
+    """The newest verified version of each profile."""
+
+    list_display = ("profile", "cluster", "version")
+    list_select_related = ("cluster", "version")
+
+
+@admin.register(SyncState)
+class SyncStateAdmin(ReportedAdmin):
+    """When the sync ran, what it did, and the gate."""
+
+    list_display = (
+        "cluster",
+        "outcome",
+        "done",
+        "total",
+        "duration_seconds",
+        "finished_at",
+        "notified_at",
+    )
+    list_select_related = ("cluster",)
+
+
+@admin.register(ReportedTemplate)
+class ReportedTemplateAdmin(ReportedAdmin):
+    """Template texts that somebody recorded for readers."""
+
+    list_display = ("name", "updated_at")
+
+
+class DesiredConfigInline(ReadOnlyInline):
+    """The desired config on the machine's page."""
+
+    model = DesiredConfig
+    fk_name = "machine"
+    fields = ("profile", "config", "previous", "assigned_at")
+
+
+MachineAdmin.inlines = [*MachineAdmin.inlines, DesiredConfigInline]
