@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from django import forms
@@ -22,8 +22,8 @@ MACHINE_SEARCH = ("machine__boot_mac", "machine__uuid")
 class LifecycleAdmin(ReportedAdmin):
     """Rows that machines and services write, with, perhaps, actions."""
 
-    list_select_related = ("machine",)
-    search_fields = MACHINE_SEARCH
+    list_select_related: bool | Sequence[str] = ("machine",)
+    search_fields: Sequence[str] = MACHINE_SEARCH
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """For actions, which call services."""

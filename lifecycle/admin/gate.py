@@ -29,9 +29,9 @@ OUTCOME_COLOURS = {
 class InstallGateAdmin(LifecycleAdmin):
     """Each site's gate: how many install, how many wait."""
 
-    list_display = ["site", "holders", "queue", "checked_at"]
+    list_display = ("site", "holders", "queue", "checked_at")
     list_select_related = False
-    search_fields = ["site"]
+    search_fields = ("site",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[InstallGate]:
         """With both counts in the one query."""
@@ -42,13 +42,13 @@ class InstallGateAdmin(LifecycleAdmin):
             queue_length=Count("waiters", distinct=True),
         )
 
-    @display(description="installing")
+    @admin.display(description="installing")
     def holders(self, gate: InstallGate) -> int:
         """Machines that hold a place."""
         count: int = gate.holder_count  # type: ignore[attr-defined]
         return count
 
-    @display(description="waiting")
+    @admin.display(description="waiting")
     def queue(self, gate: InstallGate) -> int:
         """Machines in the queue."""
         length: int = gate.queue_length  # type: ignore[attr-defined]
@@ -59,7 +59,7 @@ class InstallGateAdmin(LifecycleAdmin):
 class InstallAttemptAdmin(LifecycleAdmin):
     """Grants of the gate. An open one can be given on, with a reason."""
 
-    list_display = [
+    list_display = (
         "machine",
         "outcome_badge",
         "granted_at",
@@ -67,12 +67,12 @@ class InstallAttemptAdmin(LifecycleAdmin):
         "deadline_at",
         "ended_at",
         "source",
-    ]
-    list_filter = ["outcome"]
-    actions = ["give_on"]
+    )
+    list_filter = ("outcome",)
+    actions = ("give_on",)
     action_form = ReasonForm
 
-    @display(description="outcome", ordering="outcome", label=OUTCOME_COLOURS)
+    @display(description="outcome", ordering="outcome", label=OUTCOME_COLOURS)  # type: ignore[untyped-decorator]
     def outcome_badge(self, attempt: InstallAttempt) -> tuple[str, str]:
         """How it stands."""
         return attempt.outcome, attempt.get_outcome_display()
@@ -95,14 +95,14 @@ class InstallAttemptAdmin(LifecycleAdmin):
 class InstallWaiterAdmin(LifecycleAdmin):
     """The queue, the next one first."""
 
-    list_display = ["machine", "first_asked_at", "last_asked_at"]
-    ordering = ["pk"]
+    list_display = ("machine", "first_asked_at", "last_asked_at")
+    ordering = ("pk",)
 
 
 @admin.register(InstallReport)
 class InstallReportAdmin(LifecycleAdmin):
     """What machines last said about their install."""
 
-    list_display = ["machine", "success", "is_confirmed", "updated_at", "source"]
-    list_filter = ["success", "is_confirmed"]
-    list_select_related = ["machine", "attempt"]
+    list_display = ("machine", "success", "is_confirmed", "updated_at", "source")
+    list_filter = ("success", "is_confirmed")
+    list_select_related = ("machine", "attempt")

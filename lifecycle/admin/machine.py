@@ -59,4 +59,4 @@ MachineAdmin.inlines = [
     InstallReportInline,
     InstallAttemptInline,
 ]
-MachineAdmin.actions = [*(MachineAdmin.actions or ()), *STRATEGY_ACTIONS]
+MachineAdmin.actions = (*MachineAdmin.actions, *STRATEGY_ACTIONS)  # type: ignore[assignment]

@@ -37,12 +37,12 @@ class VerdictFilter(admin.SimpleListFilter):
 class IgnitionReportAdmin(LifecycleAdmin):
     """The newest report of each machine."""
 
-    list_display = ["machine", "verdict", "profile", "running", "reported_at", "last_change_at"]
-    list_select_related = ["machine__desired"]
-    list_filter = [VerdictFilter]
-    ordering = ["is_up_to_date", "-last_change_at"]
+    list_display = ("machine", "verdict", "profile", "running", "reported_at", "last_change_at")
+    list_select_related = ("machine__desired",)
+    list_filter = (VerdictFilter,)
+    ordering = ("is_up_to_date", "-last_change_at")
 
-    @display(
+    @display(  # type: ignore[untyped-decorator]
         description="verdict",
         ordering="is_up_to_date",
         label={"up to date": "success", "outdated": "warning"},
@@ -51,13 +51,13 @@ class IgnitionReportAdmin(LifecycleAdmin):
         """Up to date or outdated."""
         return str(report)
 
-    @display(description="desired profile")
+    @admin.display(description="desired profile")
     def profile(self, report: IgnitionReport) -> str:
         """What it should be; empty without a role."""
         desired = getattr(report.machine, "desired", None)
         return desired.profile if desired else ""
 
-    @display(description="running")
+    @admin.display(description="running")
     def running(self, report: IgnitionReport) -> str:
         """The start of the digest of its running config."""
         return report.sha512[:12]

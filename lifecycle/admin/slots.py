@@ -29,9 +29,9 @@ class HeldSlotInline(ReadOnlyInline):
 class LockGroupAdmin(LifecycleAdmin):
     """Groups: how many machines may be away at once."""
 
-    list_display = ["name", "slots", "holders"]
+    list_display = ("name", "slots", "holders")
     list_select_related = False
-    search_fields = ["name"]
+    search_fields = ("name",)
     inlines = [HeldSlotInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LockGroup]:
@@ -48,13 +48,13 @@ class LockGroupAdmin(LifecycleAdmin):
 class SlotAdmin(LifecycleAdmin):
     """Held slots, the oldest first. A slot never frees itself."""
 
-    list_display = ["holder", "group", "machine", "acquired_at", "last_seen_at"]
-    list_select_related = ["group", "machine"]
-    list_filter = ["group"]
-    search_fields = ["holder", *MACHINE_SEARCH]
-    actions = ["release"]
+    list_display = ("holder", "group", "machine", "acquired_at", "last_seen_at")
+    list_select_related = ("group", "machine")
+    list_filter = ("group",)
+    search_fields = ("holder", *MACHINE_SEARCH)
+    actions = ("release",)
     action_form = ReasonForm
-    ordering = ["acquired_at"]
+    ordering = ("acquired_at",)
 
     @admin.action(
         description="Release the slot: its holder will not come back", permissions=["operate"]

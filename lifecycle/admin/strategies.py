@@ -9,7 +9,6 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
 
 from lifecycle.admin.common import MACHINE_SEARCH, run_for_each
 from lifecycle.models import MachineStrategy, StrategyName
@@ -58,9 +57,9 @@ STRATEGY_ACTIONS: list[Action] = [
 class MachineStrategyAdmin(ModelAdmin):  # type: ignore[misc]
     """Strategies of single machines; a machine without one is told nothing."""
 
-    list_display = ["machine", "granted", "strategy", "set_by", "updated_at"]
-    list_select_related = ["machine"]
-    list_filter = ["is_enabled", "strategy"]
+    list_display = ("machine", "granted", "strategy", "set_by", "updated_at")
+    list_select_related = ("machine",)
+    list_filter = ("is_enabled", "strategy")
     search_fields = MACHINE_SEARCH
     show_full_result_count = False
     actions = STRATEGY_ACTIONS
@@ -68,7 +67,7 @@ class MachineStrategyAdmin(ModelAdmin):  # type: ignore[misc]
     readonly_fields = ["set_by", "created_at", "updated_at"]
     autocomplete_fields = ["machine"]
 
-    @display(description="enabled", boolean=True, ordering="is_enabled")
+    @admin.display(description="enabled", boolean=True, ordering="is_enabled")
     def granted(self, row: MachineStrategy) -> bool:
         """Whether it may act now, as far as the strategy goes."""
         return row.is_enabled

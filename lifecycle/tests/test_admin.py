@@ -57,8 +57,8 @@ def fleet():
         IgnitionReport.objects.create(
             machine=machine, is_up_to_date=machine == holder, reported_at=NOON, created_at=NOON
         )
-    StrategyFactory(machine=holder)
-    SlotFactory(machine=holder)
+    StrategyFactory.create(machine=holder)
+    SlotFactory.create(machine=holder)
     return holder, waiter
 
 
@@ -104,8 +104,8 @@ def test_a_list_takes_the_same_queries_for_any_number_of_rows(
         IgnitionReport.objects.create(
             machine=machine, is_up_to_date=False, reported_at=NOON, created_at=NOON
         )
-        StrategyFactory(machine=machine)
-        SlotFactory(machine=machine)
+        StrategyFactory.create(machine=machine)
+        SlotFactory.create(machine=machine)
     with django_assert_max_num_queries(8 + extra):
         assert admin_client.get(page(model)).status_code == 200
 
@@ -133,7 +133,7 @@ class TestStrategies:
         assert list(rows) == [(strategy, True, "admin")] * 2
 
     def test_rows_are_disabled_by_an_action(self, admin_client):
-        row = StrategyFactory()
+        row = StrategyFactory.create()
         act(admin_client, MachineStrategy, "strategy_none", row)
         row.refresh_from_db()
         assert (row.is_enabled, row.strategy) == (False, "kexec")
@@ -143,12 +143,12 @@ class TestStrategies:
         user = User.objects.create_user("bob", is_staff=True)
         user.user_permissions.add(*Permission.objects.filter(codename__endswith="_machine"))
         client.force_login(user)
-        answer = act(client, Machine, "strategy_kexec", MachineFactory())
+        answer = act(client, Machine, "strategy_kexec", MachineFactory.create())
         assert "lifecycle.change_machinestrategy" in answer.content.decode()
         assert not MachineStrategy.objects.exists()
 
     def test_the_form_goes_through_the_service(self, admin_client):
-        machine = MachineFactory()
+        machine = MachineFactory.create()
         data = {"machine": machine.pk, "strategy": "reboot", "is_enabled": "on"}
         answer = admin_client.post(page(MachineStrategy, "add"), data)
         assert answer.status_code == 302
@@ -165,7 +165,7 @@ class TestStrategies:
 
 class TestRelease:
     def test_a_slot_is_released_with_a_reason(self, admin_client):
-        slot = SlotFactory()
+        slot = SlotFactory.create()
         act(admin_client, Slot, "release", slot)
         assert Slot.objects.exists()
         act(admin_client, Slot, "release", slot, reason="burnt")
@@ -173,7 +173,10 @@ class TestRelease:
         assert "burnt" in Event.objects.get(kind="slot_released", actor="admin").message
 
     def test_a_place_at_the_gate_is_given_on_with_a_reason(self, admin_client):
-        attempt, ended = AttemptFactory(), AttemptFactory(outcome=InstallOutcome.FAILED)
+        attempt, ended = (
+            AttemptFactory.create(),
+            AttemptFactory.create(outcome=InstallOutcome.FAILED),
+        )
         act(admin_client, InstallAttempt, "give_on", attempt, ended)
         assert InstallAttempt.objects.filter(outcome=InstallOutcome.OPEN).exists()
         answer = act(admin_client, InstallAttempt, "give_on", attempt, ended, reason="dead disk")
@@ -182,7 +185,7 @@ class TestRelease:
         assert "ended already" in answer.content.decode()
 
     def test_reading_is_not_enough_to_release(self, client):
-        slot = SlotFactory()
+        slot = SlotFactory.create()
         user = User.objects.create_user("bob", is_staff=True)
         user.user_permissions.add(Permission.objects.get(codename="view_slot"))
         client.force_login(user)

@@ -55,7 +55,7 @@ ROUTES = [
 
 @pytest.fixture
 def machine():
-    machine = MachineFactory()
+    machine = MachineFactory.create()
     desire(machine, b"{}")
     return machine
 

@@ -46,7 +46,7 @@ def post(client, machine, body, **extra):
 
 @pytest.fixture
 def machine():
-    machine = MachineFactory(state=State.RUNNING, installed_at=NOON)
+    machine = MachineFactory.create(state=State.RUNNING, installed_at=NOON)
     desire(machine, BODY)
     return machine
 
@@ -89,7 +89,7 @@ class TestVerdict:
         assert (answer.status_code, answer.json()) == (210, {"message": "Outdated"})
 
     def test_the_digest_of_another_machines_config_is_unknown(self, client, machine):
-        desire(MachineFactory(), OTHER)
+        desire(MachineFactory.create(), OTHER)
         assert "send" in post(client, machine, digest_form(sha512(OTHER))).json()
 
     def test_a_document_once_sent_in_full_is_known_by_its_digest(self, client, machine):
@@ -100,7 +100,7 @@ class TestVerdict:
         assert post(client, machine, digest_form(sha512(OTHER))).json() == {"message": "Outdated"}
 
     def test_a_machine_without_a_desired_config_is_outdated(self, client):
-        answer = post(client, MachineFactory(), BODY)
+        answer = post(client, MachineFactory.create(), BODY)
         assert (answer.status_code, answer.json()) == (210, {"message": "Outdated"})
 
     @pytest.mark.parametrize("body", [b"", b"junk", b'{"sha512": "abc"}', b"\xff", b"[" * 99_999])
@@ -130,7 +130,7 @@ class TestWho:
         assert not IgnitionReport.objects.exists()
 
     def test_a_query_of_two_machines_is_a_conflict(self, client, machine):
-        other = MachineFactory()
+        other = MachineFactory.create()
         query = f"uuid={other.uuid}&mac={machine.boot_mac}"
         answer = client.post(f"/lifecycle/ignition/{query}", data=BODY, content_type="text/plain")
         assert (answer.status_code, answer.json()["kind"]) == (409, "identity_conflict")
@@ -146,7 +146,7 @@ class TestWho:
         assert IgnitionReport.objects.get().machine == machine
 
     def test_of_two_machines_with_one_mac_the_uuid_decides(self, client, machine):
-        swapped = MachineFactory()
+        swapped = MachineFactory.create()
         Interface.objects.create(machine=swapped, name="eth1", mac=machine.boot_mac)
         query = f"uuid={swapped.uuid}&mac={machine.boot_mac}"
         client.post(f"/lifecycle/ignition/{query}", data=BODY, content_type="text/plain")
@@ -155,7 +155,7 @@ class TestWho:
     def test_of_two_machines_with_one_mac_and_no_uuid_the_installed_one_is_meant(
         self, client, machine
     ):
-        other = MachineFactory(updated_at=NOON + timedelta(days=1))
+        other = MachineFactory.create(updated_at=NOON + timedelta(days=1))
         Interface.objects.create(machine=other, name="eth1", mac=machine.boot_mac)
         client.post(
             f"/lifecycle/ignition/mac={machine.boot_mac}", data=BODY, content_type="text/plain"
@@ -199,7 +199,7 @@ class TestRow:
         assert machine.state_changes.count() == 1
 
     def test_a_machine_that_is_not_installed_keeps_its_state(self):
-        machine = MachineFactory(state=State.DISCOVERY)
+        machine = MachineFactory.create(state=State.DISCOVERY)
         self.submit(machine, BODY, 0)
         machine.refresh_from_db()
         assert machine.state == State.DISCOVERY
@@ -238,7 +238,7 @@ class TestCost:
 
 class TestFollow:
     def test_the_verdict_follows_the_desired_config_without_a_report(self, client, machine):
-        bystander = MachineFactory()
+        bystander = MachineFactory.create()
         desire(bystander, BODY)
         post(client, machine, BODY)
         post(client, bystander, BODY)
@@ -273,7 +273,7 @@ class TestList:
         assert client.get("/lifecycle/ignition").json() == []
 
     def test_each_reporting_machine_has_one_row(self, client, machine, django_assert_num_queries):
-        other = MachineFactory()
+        other = MachineFactory.create()
         for body in (BODY, OTHER, BODY):
             post(client, machine, body)
             post(client, other, body)
@@ -299,7 +299,7 @@ class TestList:
 
 @pytest.mark.django_db(transaction=True)
 def test_first_reports_at_once_make_one_row():
-    machine = MachineFactory(installed_at=NOON)
+    machine = MachineFactory.create(installed_at=NOON)
     desire(machine, BODY)
     query = parse_raw_query(query_of(machine))
     all_at_once(lambda body: submit_report(query=query, body=body), [BODY] * 8)

@@ -54,7 +54,7 @@ def test_the_first_machine_is_granted_and_the_second_is_told_who_and_where():
 
 
 def test_the_holder_is_granted_again_and_its_deadline_is_pushed():
-    machine = MachineFactory()
+    machine = MachineFactory.create()
     assert ask(machine) == ask(machine, at=30)
     attempt = InstallAttempt.objects.get()
     assert attempt.deadline_at == NOON + 1830 * SECOND
@@ -62,7 +62,7 @@ def test_the_holder_is_granted_again_and_its_deadline_is_pushed():
 
 
 def test_a_holder_that_asks_from_elsewhere_is_granted_and_the_operator_is_told():
-    machine = MachineFactory()
+    machine = MachineFactory.create()
     assert ask(machine) == ask(machine, at=1, source="10.64.0.99")
     assert InstallAttempt.objects.get().source == "10.64.0.99"
     assert Event.objects.get(kind="install_source_changed").level == "warning"
@@ -93,7 +93,7 @@ def test_with_two_places_the_first_two_of_the_queue_enter_in_any_order(settings)
     one, two, three, four = MachineFactory.create_batch(4)
     ask(one), ask(two), ask(three), ask(four)
     InstallAttempt.objects.update(outcome=InstallOutcome.FAILED)
-    fifth = MachineFactory()
+    fifth = MachineFactory.create()
     assert isinstance(ask(fifth, at=1), Denied)
     assert isinstance(ask(four, at=1), Granted)
     assert isinstance(ask(three, at=1), Granted)
@@ -140,7 +140,7 @@ def test_a_holder_silent_past_its_deadline_is_flagged_and_its_place_given_on():
 
 
 def test_beat_ends_a_silent_install_once():
-    AttemptFactory()
+    AttemptFactory.create()
     InstallGate.objects.update(checked_at=None)
     end_stalled_task()
     end_stalled_task()
@@ -185,19 +185,19 @@ def test_the_queue_keeps_its_order_when_the_clock_steps_back():
 
 def test_no_place_at_all_is_said_by_its_setting(settings):
     settings.INSTALL_CONCURRENCY = 0
-    answer = ask(MachineFactory())
+    answer = ask(MachineFactory.create())
     assert isinstance(answer, Denied)
     assert answer.locked_by == "ENJOLIVER_INSTALL_CONCURRENCY=0"
 
 
 def test_a_gate_that_somebody_removed_is_made_again():
     InstallGate.objects.all().delete()
-    assert isinstance(ask(MachineFactory()), Granted)
+    assert isinstance(ask(MachineFactory.create()), Granted)
     assert InstallGate.objects.get().site == "default"
 
 
 def test_an_operator_gives_a_place_on_with_a_reason():
-    attempt = AttemptFactory()
+    attempt = AttemptFactory.create()
     with pytest.raises(InvalidInput):
         release_install(attempt=attempt, actor="ada", reason=" ")
     release_install(attempt=attempt, actor="ada", reason="its disk is dead")
@@ -209,9 +209,9 @@ def test_an_operator_gives_a_place_on_with_a_reason():
 
 
 def test_only_attempts_that_ended_long_ago_are_forgotten():
-    old = AttemptFactory(outcome=InstallOutcome.FAILED, ended_at=NOON)
-    AttemptFactory(outcome=InstallOutcome.FAILED, ended_at=NOON + SECOND)
-    AttemptFactory()
+    old = AttemptFactory.create(outcome=InstallOutcome.FAILED, ended_at=NOON)
+    AttemptFactory.create(outcome=InstallOutcome.FAILED, ended_at=NOON + SECOND)
+    AttemptFactory.create()
     assert prune_attempts(before=NOON + SECOND) == 1
     assert not InstallAttempt.objects.filter(pk=old.pk).exists()
     assert InstallAttempt.objects.count() == 2

@@ -26,7 +26,7 @@ def test_fifty_machines_at_once_get_exactly_the_places_there_are(settings, concu
 
 def test_one_machine_asking_many_times_at_once_gets_one_attempt(settings):
     settings.INSTALL_CONCURRENCY = 3
-    answers = all_at_once(ask, [MachineFactory()] * 12)
+    answers = all_at_once(ask, [MachineFactory.create()] * 12)
     assert len(set(answers)) == 1
     assert InstallAttempt.objects.count() == 1
     assert not InstallWaiter.objects.exists()

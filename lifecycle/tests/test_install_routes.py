@@ -30,7 +30,7 @@ def installed(machine):
 
 class TestGate:
     def test_granted_carries_the_attempt(self, client):
-        answer = ask(client, MachineFactory())
+        answer = ask(client, MachineFactory.create())
         assert (answer.status_code, answer.content) == (200, b"Granted")
         assert answer[HEADER] == str(InstallAttempt.objects.get().attempt_id)
         assert answer["Content-Type"].startswith("text/")
@@ -46,7 +46,7 @@ class TestGate:
         assert answer["X-Enjoliver-Queue-Position"] == "1"
 
     def test_the_holder_is_granted_again_with_the_same_attempt(self, client):
-        machine = MachineFactory()
+        machine = MachineFactory.create()
         assert ask(client, machine)[HEADER] == ask(client, machine)[HEADER]
 
     @pytest.mark.parametrize(
@@ -77,18 +77,18 @@ class TestGate:
         assert Event.objects.filter(kind="identity_conflict").exists()
 
     def test_an_encoded_query_and_a_trailing_slash_are_the_same_query(self, client):
-        machine = MachineFactory()
+        machine = MachineFactory.create()
         encoded = query_of(machine).replace("&", "%26").replace("=", "%3D")
         assert client.get(f"/install-authorization/{encoded}/").status_code == 200
         assert InstallAttempt.objects.get().raw_query == query_of(machine)
 
     def test_other_methods_are_refused(self, client):
-        answer = client.post(f"/install-authorization/{query_of(MachineFactory())}")
+        answer = client.post(f"/install-authorization/{query_of(MachineFactory.create())}")
         assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD")
 
 
 def isinstance_granted(client):
-    return ask(client, MachineFactory()).status_code == 200
+    return ask(client, MachineFactory.create()).status_code == 200
 
 
 class TestReport:
@@ -104,7 +104,7 @@ class TestReport:
         assert ask(client, other).status_code == 200
 
     def test_success_from_the_address_that_asked_counts_without_the_header(self, client):
-        machine = MachineFactory()
+        machine = MachineFactory.create()
         ask(client, machine, REMOTE_ADDR="10.1.1.1")
         report(client, machine, REMOTE_ADDR="::ffff:10.1.1.1")
         assert installed(machine)
@@ -144,13 +144,13 @@ class TestReport:
         assert not installed(other)
 
     def test_unconfirmed_reports_do_not_flood_the_timeline(self, client):
-        machine = MachineFactory()
+        machine = MachineFactory.create()
         for word in ("success", "fail") * 5:
             report(client, machine, word)
         assert Event.objects.filter(kind="install_unconfirmed").count() == 1
 
     def test_a_repeated_report_changes_nothing(self, client):
-        machine = MachineFactory()
+        machine = MachineFactory.create()
         headers = {HEADER: ask(client, machine)[HEADER]}
         report(client, machine, headers=headers)
         installed(machine)
@@ -162,7 +162,7 @@ class TestReport:
         assert InstallReport.objects.get().is_confirmed
 
     def test_the_latest_report_wins_in_the_list(self, client):
-        machine = MachineFactory()
+        machine = MachineFactory.create()
         headers = {HEADER: ask(client, machine)[HEADER]}
         report(client, machine, "fail", headers=headers)
         report(client, machine, "success", headers=headers)
@@ -172,7 +172,7 @@ class TestReport:
 
     def test_a_late_report_counts_for_the_machine_and_not_for_the_gate(self, client):
         late, holder, waiter = MachineFactory.create_batch(3)
-        stalled = AttemptFactory(machine=late, source="10.1.1.1")
+        stalled = AttemptFactory.create(machine=late, source="10.1.1.1")
         end_stalled_installs()
         assert ask(client, holder).status_code == 200
         headers = {HEADER: str(stalled.attempt_id)}
@@ -182,21 +182,21 @@ class TestReport:
         assert ask(client, waiter).status_code == 403
 
     def test_after_the_attempt_ended_its_source_address_alone_does_not_count(self, client):
-        machine = MachineFactory()
-        AttemptFactory(machine=machine, source="10.1.1.1", outcome=InstallOutcome.STALLED)
+        machine = MachineFactory.create()
+        AttemptFactory.create(machine=machine, source="10.1.1.1", outcome=InstallOutcome.STALLED)
         report(client, machine, REMOTE_ADDR="10.1.1.1")
         assert not installed(machine)
 
     def test_the_report_of_an_older_attempt_does_not_count(self, client):
-        machine = MachineFactory()
-        old = AttemptFactory(machine=machine, outcome=InstallOutcome.STALLED)
+        machine = MachineFactory.create()
+        old = AttemptFactory.create(machine=machine, outcome=InstallOutcome.STALLED)
         ask(client, machine)
         headers = {HEADER: str(old.attempt_id)}
         report(client, machine, headers=headers, REMOTE_ADDR="10.6.6.6")
         assert not installed(machine)
 
     def test_an_old_success_sent_again_does_not_undo_a_reinstall_request(self, client):
-        machine = MachineFactory()
+        machine = MachineFactory.create()
         headers = {HEADER: ask(client, machine)[HEADER]}
         report(client, machine, headers=headers)
         request_reinstall(machine=machine, actor="ada", reason="new disk")
@@ -205,7 +205,7 @@ class TestReport:
         assert machine.reinstall_requested_at
 
     def test_a_reinstall_asked_for_during_an_install_stays_asked_for(self, client):
-        machine = MachineFactory()
+        machine = MachineFactory.create()
         headers = {HEADER: ask(client, machine)[HEADER]}
         request_reinstall(machine=machine, actor="ada", reason="new disk")
         report(client, machine, headers=headers)
@@ -214,7 +214,7 @@ class TestReport:
         assert InstallAttempt.objects.get().outcome == InstallOutcome.SUCCEEDED
 
     def test_a_success_ends_a_reinstall_request(self, client):
-        machine = MachineFactory()
+        machine = MachineFactory.create()
         request_reinstall(machine=machine, actor="ada", reason="new disk")
         report(client, machine, headers={HEADER: ask(client, machine)[HEADER]})
         assert installed(machine)
@@ -222,13 +222,13 @@ class TestReport:
 
     @pytest.mark.parametrize("word", ["done", "Succes", "0", "successs"])
     def test_another_word_is_refused(self, client, word):
-        answer = report(client, MachineFactory(), word)
+        answer = report(client, MachineFactory.create(), word)
         assert answer.status_code == 403
         assert answer.json()["value"] == f"success or fail != {word.lower()}"
         assert not InstallReport.objects.exists()
 
     def test_the_word_is_read_in_any_case(self, client):
-        assert report(client, MachineFactory(), "Success").json()["success"] is True
+        assert report(client, MachineFactory.create(), "Success").json()["success"] is True
 
     @pytest.mark.parametrize(("query", "status"), [("os=x", 400), ("mac=aabbccddeeff", 404)])
     def test_nobody_to_report_for(self, client, query, status):
@@ -237,7 +237,9 @@ class TestReport:
         assert not InstallReport.objects.exists()
 
     def test_a_report_is_a_post(self, client):
-        answer = client.get(f"/lifecycle/coreos-install/success/{query_of(MachineFactory())}")
+        answer = client.get(
+            f"/lifecycle/coreos-install/success/{query_of(MachineFactory.create())}"
+        )
         assert (answer.status_code, answer["Allow"]) == (405, "POST")
 
 

@@ -22,7 +22,7 @@ def report(machine, at, is_up_to_date=True):
 
 def test_reports_are_counted_by_verdict_and_silence(django_assert_num_queries):
     heard, late, outdated, never, fresh = MachineFactory.create_batch(5, installed_at=NOON)
-    MachineFactory()
+    MachineFactory.create()
     now = NOON + 10 * MINUTE
     fresh.installed_at = now
     fresh.save()
@@ -43,7 +43,7 @@ def test_an_empty_fleet_has_no_oldest_report():
 
 
 def test_slots_and_installs_are_counted(django_assert_num_queries):
-    SlotFactory()
+    SlotFactory.create()
     for machine in MachineFactory.create_batch(3):
         ask_to_install(machine=machine, raw_query=query_of(machine), source=None)
     with django_assert_num_queries(4):

@@ -30,7 +30,7 @@ class TestMachineBehind:
         ids=["own id", "uuid", "mac", "mac with dashes"],
     )
     def test_a_known_uuid_or_mac_links_the_machine(self, spell):
-        machine = MachineFactory()
+        machine = MachineFactory.create()
         lock_slot(identity=identity(spell(machine)))
         slot = Slot.objects.get()
         assert slot.machine == machine
@@ -38,8 +38,8 @@ class TestMachineBehind:
         assert Event.objects.get(kind="slot_taken").machine == machine
 
     def test_one_of_two_machines_with_one_uuid_is_told_apart(self):
-        one = MachineFactory()
-        other = MachineFactory(uuid=one.uuid, discriminator="52:54:00:aa:bb:cc")
+        one = MachineFactory.create()
+        other = MachineFactory.create(uuid=one.uuid, discriminator="52:54:00:aa:bb:cc")
         LockGroup.objects.update(slots=2)
         for machine in (one, other):
             lock_slot(identity=identity(holder_id(machine)))
@@ -53,7 +53,7 @@ class TestMachineBehind:
         assert Slot.objects.get().machine is None
 
     def test_the_slot_outlives_its_machine(self):
-        machine = MachineFactory()
+        machine = MachineFactory.create()
         lock_slot(identity=identity(machine.uuid))
         machine.delete()
         assert Slot.objects.get().machine is None
@@ -63,7 +63,7 @@ class TestMachineBehind:
 
 class TestRelease:
     def test_it_needs_a_reason_and_leaves_a_trace(self):
-        slot = SlotFactory(machine=MachineFactory())
+        slot = SlotFactory.create(machine=MachineFactory.create())
         with pytest.raises(InvalidInput):
             release_slot(slot=slot, actor="ada", reason="  ")
         release_slot(slot=slot, actor="ada", reason="its mainboard burnt")
@@ -74,13 +74,13 @@ class TestRelease:
         lock_slot(identity=identity("other"))
 
     def test_a_slot_that_is_free_already_is_a_conflict(self):
-        slot = SlotFactory()
+        slot = SlotFactory.create()
         unlock_slot(identity=identity(slot.holder))
         with pytest.raises(Conflict):
             release_slot(slot=slot, actor="ada", reason="gone")
 
     def test_the_wrong_slot_is_never_released(self):
-        slot = SlotFactory()
+        slot = SlotFactory.create()
         unlock_slot(identity=identity(slot.holder))
         lock_slot(identity=identity(slot.holder))
         with pytest.raises(Conflict):
@@ -89,7 +89,7 @@ class TestRelease:
 
 
 def test_taking_it_again_is_a_sign_of_life():
-    slot = SlotFactory()
+    slot = SlotFactory.create()
     lock_slot(identity=identity(slot.holder))
     slot.refresh_from_db()
     assert slot.acquired_at == NOON

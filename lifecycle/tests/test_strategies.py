@@ -35,7 +35,7 @@ class TestRead:
     @pytest.mark.parametrize("strategy", ["kexec", "reboot", "poweroff"])
     def test_a_granted_strategy_comes_with_the_lock_to_take(self, client, settings, strategy):
         settings.API_URI = "http://engine.example:5000"
-        machine = StrategyFactory(strategy=strategy).machine
+        machine = StrategyFactory.create(strategy=strategy).machine
         answer = client.get(url(machine))
         assert answer.status_code == 200
         assert answer.json() == {
@@ -46,15 +46,15 @@ class TestRead:
         }
 
     def test_two_machines_with_one_uuid_take_their_slots_under_two_ids(self, client):
-        one = StrategyFactory().machine
+        one = StrategyFactory.create().machine
         other = StrategyFactory(
-            machine=MachineFactory(uuid=one.uuid, discriminator="52:54:00:aa:bb:cc")
+            machine=MachineFactory.create(uuid=one.uuid, discriminator="52:54:00:aa:bb:cc")
         ).machine
         ids = {client.get(url(machine)).json()["lock"]["id"] for machine in (one, other)}
         assert len(ids) == 2
 
     def test_the_lock_can_be_taken_as_told(self, client):
-        lock = client.get(url(StrategyFactory().machine)).json()["lock"]
+        lock = client.get(url(StrategyFactory.create().machine)).json()["lock"]
         answer = client.post(
             "/v1/pre-reboot",
             data=json.dumps({"client_params": {"id": lock["id"], "group": lock["group"]}}),
@@ -64,7 +64,7 @@ class TestRead:
         assert answer.status_code == 200
 
     def test_a_disabled_one_is_refused_with_the_reason(self, client):
-        machine = StrategyFactory(is_enabled=False).machine
+        machine = StrategyFactory.create(is_enabled=False).machine
         answer = client.get(url(machine))
         assert answer.status_code == 403
         assert answer.json()["enable"] is False
@@ -73,7 +73,7 @@ class TestRead:
         assert "disabled" in answer.json()["reason"]
 
     def test_not_now_is_refused_with_the_policys_reason(self, client):
-        machine = StrategyFactory().machine
+        machine = StrategyFactory.create().machine
 
         def window(asking):
             return "the window opens at 22:00" if asking == machine else None
@@ -84,13 +84,13 @@ class TestRead:
             answer = client.get(url(machine))
             assert (answer.status_code, answer.json()["enable"]) == (403, False)
             assert answer.json()["reason"] == "the window opens at 22:00"
-            assert client.get(url(StrategyFactory().machine)).status_code == 200
+            assert client.get(url(StrategyFactory.create().machine)).status_code == 200
         finally:
             remove_refusal(window)
         assert client.get(url(machine)).status_code == 200
 
     def test_never_set_and_unknown_are_401(self, client):
-        for query in (query_of(MachineFactory()), "mac=aa-bb-cc-dd-ee-ff"):
+        for query in (query_of(MachineFactory.create()), "mac=aa-bb-cc-dd-ee-ff"):
             answer = client.get(f"/lifecycle/rolling/{query}")
             assert answer.status_code == 401
             assert answer.json()["enable"] is False
@@ -104,7 +104,7 @@ class TestRead:
         assert answer.json()["request_raw_query"] == "os=installed:os=installed is not parsable"
 
     def test_a_query_of_two_machines_is_a_conflict(self, client):
-        one, other = StrategyFactory().machine, StrategyFactory().machine
+        one, other = StrategyFactory.create().machine, StrategyFactory.create().machine
         answer = client.get(f"/lifecycle/rolling/uuid={one.uuid}&mac={other.boot_mac}")
         assert answer.status_code == 409
         assert MachineConflict.objects.exists()
@@ -112,7 +112,7 @@ class TestRead:
 
 class TestSet:
     def test_no_body_is_kexec(self, operator):
-        machine = MachineFactory()
+        machine = MachineFactory.create()
         answer = send(operator, machine)
         assert answer.status_code == 200
         assert answer.json() == {
@@ -123,14 +123,14 @@ class TestSet:
 
     @pytest.mark.parametrize("strategy", ["kexec", "reboot", "poweroff"])
     def test_a_strategy_is_kept_with_its_author(self, operator, strategy):
-        machine = MachineFactory()
+        machine = MachineFactory.create()
         assert send(operator, machine, json.dumps({"strategy": strategy})).status_code == 200
         row = MachineStrategy.objects.get()
         assert (row.strategy, row.is_enabled, row.set_by) == (strategy, True, "ada")
         assert Event.objects.get(kind="strategy").actor == "ada"
 
     def test_setting_it_again_replaces_it_and_tells_only_changes(self, operator):
-        machine = MachineFactory()
+        machine = MachineFactory.create()
         for strategy in ("reboot", "reboot", "poweroff"):
             send(operator, machine, json.dumps({"strategy": strategy}))
         assert MachineStrategy.objects.get().strategy == "poweroff"
@@ -153,13 +153,13 @@ class TestSet:
         ],
     )
     def test_anything_else_is_refused_and_changes_nothing(self, operator, body):
-        machine = StrategyFactory(strategy="reboot").machine
+        machine = StrategyFactory.create(strategy="reboot").machine
         assert send(operator, machine, body).status_code == 406
         row = MachineStrategy.objects.get()
         assert (row.strategy, row.updated_at) == ("reboot", None)
 
     def test_an_object_without_a_strategy_is_kexec(self, operator):
-        assert send(operator, MachineFactory(), "{}").json()["strategy"] == "kexec"
+        assert send(operator, MachineFactory.create(), "{}").json()["strategy"] == "kexec"
 
     def test_an_unknown_machine_is_404_with_the_old_keys(self, operator):
         answer = operator.generic("POST", "/lifecycle/rolling/mac=aa-bb-cc-dd-ee-ff")
@@ -176,7 +176,7 @@ class TestSet:
 
 class TestDisable:
     def test_it_keeps_the_name_and_is_repeatable(self, operator):
-        machine = StrategyFactory(strategy="poweroff").machine
+        machine = StrategyFactory.create(strategy="poweroff").machine
         for _ in range(2):
             answer = operator.delete(url(machine))
             assert answer.status_code == 200
@@ -185,7 +185,7 @@ class TestDisable:
         assert (row["enable"], row["strategy"]) == (False, "poweroff")
 
     def test_it_makes_a_disabled_row_when_there_is_none(self, operator):
-        machine = MachineFactory()
+        machine = MachineFactory.create()
         operator.delete(url(machine))
         assert operator.get(url(machine)).status_code == 403
         send(operator, machine)
@@ -195,7 +195,7 @@ class TestDisable:
 class TestOperatorsOnly:
     @pytest.mark.parametrize("method", ["post", "delete"])
     def test_without_credentials_nothing_changes(self, client, method):
-        machine = MachineFactory()
+        machine = MachineFactory.create()
         answer = getattr(client, method)(url(machine))
         assert answer.status_code == 401
         assert "WWW-Authenticate" in answer
@@ -203,13 +203,13 @@ class TestOperatorsOnly:
 
     def test_the_permission_is_needed_before_the_body_is_looked_at(self, client):
         client.force_login(User.objects.create_user("eve"))
-        assert send(client, MachineFactory(), "junk").status_code == 403
+        assert send(client, MachineFactory.create(), "junk").status_code == 403
         assert not MachineStrategy.objects.exists()
 
     def test_http_basic_is_enough(self, client):
         User.objects.create_superuser("root", password="secret")
         headers = {"Authorization": "Basic cm9vdDpzZWNyZXQ="}
-        answer = send(client, MachineFactory(), headers=headers)
+        answer = send(client, MachineFactory.create(), headers=headers)
         assert answer.status_code == 200
 
 
@@ -235,7 +235,7 @@ class TestList:
 
 @pytest.mark.django_db(transaction=True)
 def test_many_operators_at_once_leave_one_row():
-    machine = MachineFactory()
+    machine = MachineFactory.create()
     calls = [set_strategy, disable_strategy] * 4
 
     def run(call):

@@ -61,10 +61,14 @@ class InstallAuthorizationView(MachineView):
             machine=machine, raw_query=raw_query, source=source_address(request)
         )
         if isinstance(answer, Granted):
-            return text_response("Granted", **{ATTEMPT_HEADER: str(answer.attempt_id)})
-        headers = {"Retry-After": str(answer.retry_after_seconds), PLACE_HEADER: str(answer.place)}
+            granted = text_response("Granted")
+            granted[ATTEMPT_HEADER] = str(answer.attempt_id)
+            return granted
         text = f"Locked by {answer.locked_by}\nplace {answer.place} in the queue\n"
-        return text_response(text, 403, **headers)
+        denied = text_response(text, 403)
+        denied["Retry-After"] = str(answer.retry_after_seconds)
+        denied[PLACE_HEADER] = str(answer.place)
+        return denied
 
 
 class InstallReportView(MachineView):
@@ -109,7 +113,7 @@ class InstallReportListView(MachineView):
     def get(self, request: HttpRequest) -> HttpResponse:
         """`success` is what the latest report said, `confirmed` whether it counted."""
         rows = with_boot_interface(
-            InstallReport.objects, "success", "is_confirmed", "created_at", "updated_at"
+            InstallReport.objects.all(), "success", "is_confirmed", "created_at", "updated_at"
         )
         return json_response([_row(row) for row in rows])
 

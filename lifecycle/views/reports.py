@@ -85,7 +85,7 @@ class IgnitionReportListView(MachineView):
     def get(self, request: HttpRequest) -> HttpResponse:
         """Dates are the report's: first one, newest one, last flip of the verdict (or null)."""
         columns = ("is_up_to_date", "last_change_at", "created_at", "reported_at")
-        rows = with_boot_interface(IgnitionReport.objects, *columns)
+        rows = with_boot_interface(IgnitionReport.objects.all(), *columns)
         return json_response([_row(row) for row in rows])
 
 

@@ -113,7 +113,7 @@ class StrategyListView(MachineView):
     def get(self, request: HttpRequest) -> HttpResponse:
         """Disabled ones stay listed, with the strategy that they had."""
         rows = with_boot_interface(
-            MachineStrategy.objects, "is_enabled", "strategy", "created_at", "updated_at"
+            MachineStrategy.objects.all(), "is_enabled", "strategy", "created_at", "updated_at"
         )
         return json_response([_row(row) for row in rows])
 
