@@ -56,8 +56,8 @@ class AssignmentFactory(DjangoModelFactory[Assignment]):
     fqdn = factory.LazyAttribute(lambda a: a.machine.interfaces.get(is_boot=True).fqdn or "")
     assigned_at = EPOCH
 
-    @factory.post_generation
-    def roles(self: Assignment, create: bool, extracted: Any, **kwargs: Any) -> None:  # type: ignore[misc]
+    @factory.post_generation  # type: ignore[untyped-decorator]
+    def roles(self: Assignment, create: bool, extracted: Any, **kwargs: Any) -> None:
         """The role rows that lead to the profile, or those given as `roles`."""
         default = CONTROL_PLANE_ROLES if self.profile.startswith("etcd") else (RoleName.NODE,)
         for position, role in enumerate(extracted if extracted is not None else default):
@@ -91,7 +91,7 @@ def make_machine(
         for name in list(changes)
         if name.startswith("boot_interface__")
     }
-    machine = MachineFactory(
+    machine: Machine = MachineFactory.create(
         number=number,
         created_at=created_at,
         **{f"boot_interface__{name}": value for name, value in boot.items()},
@@ -99,7 +99,7 @@ def make_machine(
     )
     if chassis:
         switch, _ = Chassis.objects.get_or_create(chassis_id=chassis, defaults={"name": chassis})
-        ChassisPortFactory(interface=machine.interfaces.get(is_boot=True), chassis=switch)
+        ChassisPortFactory.create(interface=machine.interfaces.get(is_boot=True), chassis=switch)
     return machine
 
 

@@ -70,7 +70,7 @@ def test_any_spelling_of_a_mac_is_understood(post, mac):
 
 def test_the_mac_of_any_interface_names_the_machine(client, post):
     machine = make_machine(1)
-    InterfaceFactory(machine=machine, mac=mac_of(77))
+    InterfaceFactory.create(machine=machine, mac=mac_of(77))
     assert post(ask(mac_of(77), NODE)).status_code == 200
     assert client.get("/scheduler").json() == {mac_of(1): [NODE]}
 

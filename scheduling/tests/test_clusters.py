@@ -78,14 +78,14 @@ def test_contradicting_values_are_refused(cluster):
 
 
 def test_the_pod_network_stays_large_enough_for_the_machines(cluster):
-    AssignmentFactory(machine=make_machine(1), pod_index=300)
+    AssignmentFactory.create(machine=make_machine(1), pod_index=300)
     with pytest.raises(InvalidInput, match="number 300"):
         set_values(cluster=cluster, changes={"pod_network": "10.200.0.0/16"}, actor="ada")
     set_values(cluster=cluster, changes={"pod_network": "10.200.0.0/15"}, actor="ada")
 
 
 def test_a_range_with_a_machine_in_it_is_refused(cluster):
-    AssignmentFactory(machine=make_machine(1))
+    AssignmentFactory.create(machine=make_machine(1))
     with pytest.raises(InvalidInput, match=r"10\.64\.0\.1"):
         set_values(cluster=cluster, changes={"pod_network": "10.0.0.0/8"}, actor="ada")
 

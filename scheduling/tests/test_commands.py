@@ -45,7 +45,7 @@ def test_a_repeated_key_is_a_list(cluster):
     out = run("set", "kernel_arguments=quiet", "kernel_arguments=a=1,2", "component_etcd=true")
     assert 'kernel_arguments: [] → ["quiet", "a=1,2"]' in out
     assert overrides() == {"kernel_arguments": ["quiet", "a=1,2"], "component_etcd": True}
-    assert Event.objects.first().actor.endswith("(command line)")
+    assert Event.objects.all()[0].actor.endswith("(command line)")
 
 
 def test_a_file_is_applied(cluster, tmp_path):
@@ -101,7 +101,7 @@ def test_a_broken_file_is_refused(cluster, tmp_path):
 
 
 def test_another_cluster_has_its_own_values(cluster):
-    ClusterFactory(name="lab")
+    ClusterFactory.create(name="lab")
     run("set", "--cluster", "lab", "pod_prefix=25")
     assert overrides() == {}
     assert "pod_prefix = 25  (set)" in run("show", "--cluster", "lab")

@@ -16,6 +16,8 @@ from scheduling.roles import PROFILE_CONTROL_PLANE
 from scheduling.services import (
     approve_pins,
     assign_roles,
+    candidates,
+    pins,
     release_machine,
     run_scheduler,
     scheduler,
@@ -31,7 +33,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def at_once(*calls):
     """Run all calls in threads that start together; returns their results or exceptions."""
     gate = threading.Barrier(len(calls))
-    results = [None] * len(calls)
+    results: list[object] = [None] * len(calls)
 
     def run(index, call):
         try:
@@ -129,10 +131,11 @@ def test_one_boot_mac_gets_one_holder_also_at_once(cluster):
 
 
 def test_values_set_at_once_are_all_kept(cluster):
-    changes = [{"pod_prefix": 25}, {"timezone": "Asia/Tokyo"}, {"network_mtu": 9000}]
+    wanted = {"pod_prefix": 25, "timezone": "Asia/Tokyo", "network_mtu": 9000}
+    changes = [{key: value} for key, value in wanted.items()]
     at_once(*[lambda c=c: set_values(cluster=cluster, changes=c, actor="ada") for c in changes])
     cluster.refresh_from_db()
-    assert cluster.values == changes[0] | changes[1] | changes[2]
+    assert cluster.values == wanted
 
 
 def test_release_and_approval_at_once_both_end(cluster):
@@ -145,12 +148,12 @@ def test_release_and_approval_at_once_both_end(cluster):
         lambda: approve_pins(assignment=assignment, actor="ada"),
     )
     assert not Assignment.objects.exists()
-    assert all(result is None or isinstance(result, Conflict | list) for result in results)
+    assert all(result is None or isinstance(result, (Conflict, list)) for result in results)
 
 
 def test_a_pass_that_read_too_early_writes_nothing(cluster, monkeypatch):
     make_fleet(4)
-    real, moved = scheduler.read_pool, []
+    real, moved = candidates.read_pool, list[object]()
 
     def read_and_get_beaten(**kwargs):
         pool = real(**kwargs)
@@ -175,7 +178,7 @@ def test_a_claim_is_lost_when_the_version_moved(cluster):
 
 def test_one_machine_that_cannot_be_written_does_not_hold_up_the_others(cluster, monkeypatch):
     make_fleet(20)
-    real = scheduler.new_assignment
+    real = pins.new_assignment
     poisoned = Machine.objects.get(boot_mac=mac_of(11)).pk
 
     def refuse_one(**kwargs):
@@ -191,7 +194,7 @@ def test_one_machine_that_cannot_be_written_does_not_hold_up_the_others(cluster,
 
 def test_a_machine_whose_mac_moved_while_the_plan_was_made_waits(cluster, monkeypatch):
     make_fleet(5)
-    real = scheduler.read_pool
+    real = candidates.read_pool
 
     def read_and_change(**kwargs):
         pool = real(**kwargs)

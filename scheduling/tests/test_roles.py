@@ -74,7 +74,7 @@ def test_which_sets_of_roles_make_a_profile():
 
 def test_facts_are_pinned_and_the_reason_to_wait_is_gone(cluster):
     machine = make_machine(4, fqdn="r1-srv4.dc1.x")
-    WaitingFactory(machine=machine)
+    WaitingFactory.create(machine=machine)
     assignment = assign_roles(machine=machine, roles=[NODE], actor="ada")
     assert (assignment.ipv4, assignment.fqdn) == (address_of(4), "r1-srv4.dc1.x")
     assert (assignment.assigned_by, assignment.pod_index) == ("ada", 0)
@@ -83,7 +83,7 @@ def test_facts_are_pinned_and_the_reason_to_wait_is_gone(cluster):
 
 def test_a_conflict_does_not_forbid_the_operators_decision_and_the_event_says_so(cluster):
     machine = make_machine(1)
-    MachineConflictFactory(machine=machine, kind="duplicate_uuid")
+    MachineConflictFactory.create(machine=machine, kind="duplicate_uuid")
     assign_roles(machine=machine, roles=[NODE], actor="ada")
     event = Event.objects.get(kind="role_assigned")
     assert event.level == "warning"
@@ -118,7 +118,7 @@ def test_no_role_without_a_pod_network(cluster):
 def test_a_released_machine_has_no_role_and_waits_for_an_operator(cluster, intents, committed):
     machine = make_machine(1)
     assign_roles(machine=machine, roles=[NODE], actor="ada")
-    MachineConflictFactory(machine=machine, kind="changed_address")
+    MachineConflictFactory.create(machine=machine, kind="changed_address")
     committed(release_machine, machine=machine, actor="ada", reason="bad\nfan")
     assert not Assignment.objects.exists()
     assert not MachineConflict.objects.exists()

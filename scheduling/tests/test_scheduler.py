@@ -145,7 +145,7 @@ def test_required_spread_waits_until_the_domains_are_there(cluster):
 def test_a_machine_whose_identity_is_disputed_waits_with_that_reason(cluster, kind):
     update_cluster(cluster=cluster, actor="test", control_plane_size=1)
     disputed, _ = make_machine(1), make_machine(2)
-    MachineConflictFactory(machine=disputed, kind=kind, subject="x", detail="also at y")
+    MachineConflictFactory.create(machine=disputed, kind=kind, subject="x", detail="also at y")
     run_scheduler(cluster=cluster, now=LATER)
     assert profiles() == {mac_of(2): PROFILE_CONTROL_PLANE}
     code, reason = reasons()[mac_of(1)]
@@ -155,7 +155,7 @@ def test_a_machine_whose_identity_is_disputed_waits_with_that_reason(cluster, ki
 
 def test_a_strangers_query_bars_nobody(cluster):
     update_cluster(cluster=cluster, actor="test", control_plane_size=1)
-    MachineConflictFactory(machine=make_machine(1), kind="query_mismatch")
+    MachineConflictFactory.create(machine=make_machine(1), kind="query_mismatch")
     assert run_scheduler(cluster=cluster, now=LATER).control_plane == 1
 
 
@@ -168,7 +168,7 @@ def test_two_machines_with_one_boot_mac_get_no_role_even_before_the_conflict_is_
 
 
 def test_the_boot_mac_of_a_role_holder_gets_no_second_role(cluster):
-    AssignmentFactory(machine=make_machine(1))
+    AssignmentFactory.create(machine=make_machine(1))
     make_machine(2, boot_mac=mac_of(1))
     run_scheduler(cluster=cluster, now=LATER)
     assert Assignment.objects.count() == 1
@@ -177,7 +177,9 @@ def test_the_boot_mac_of_a_role_holder_gets_no_second_role(cluster):
 
 def test_an_address_conflict_bars_from_the_control_plane_only(cluster):
     update_cluster(cluster=cluster, actor="test", control_plane_size=1)
-    MachineConflictFactory(machine=make_machine(1), kind="shared_address", subject="10.64.0.1")
+    MachineConflictFactory.create(
+        machine=make_machine(1), kind="shared_address", subject="10.64.0.1"
+    )
     run_scheduler(cluster=cluster, now=LATER)
     assert "can only become a node" in reasons()[mac_of(1)][1]
     make_machine(2)
@@ -187,7 +189,7 @@ def test_an_address_conflict_bars_from_the_control_plane_only(cluster):
 
 def test_an_address_that_another_machine_has_pinned_bars_from_the_control_plane(cluster):
     update_cluster(cluster=cluster, actor="test", control_plane_size=1)
-    AssignmentFactory(machine=make_machine(5), ipv4=address_of(1))
+    AssignmentFactory.create(machine=make_machine(5), ipv4=address_of(1))
     make_machine(1)
     run_scheduler(cluster=cluster, now=LATER)
     assert "claimed twice" in reasons()[mac_of(1)][1]
@@ -212,7 +214,7 @@ def test_a_machine_without_boot_interface_waits(cluster):
 
 
 def test_a_machine_settles_from_the_moment_that_nothing_bars_it_any_more(cluster):
-    conflict = MachineConflictFactory(machine=make_machine(1), kind="shared_mac")
+    conflict = MachineConflictFactory.create(machine=make_machine(1), kind="shared_mac")
     make_machine(2)
     make_machine(3)
     run_scheduler(cluster=cluster, now=LATER)
@@ -232,7 +234,7 @@ def test_a_disabled_cluster_places_nobody_and_says_so(cluster):
 
 def test_further_clusters_take_no_machine_by_themselves(cluster):
     make_machine(1)
-    other = ClusterFactory(control_plane_size=1)
+    other = ClusterFactory.create(control_plane_size=1)
     assert run_scheduler(cluster=other, now=LATER).waiting == 0
     assert not Assignment.objects.exists()
 
@@ -316,7 +318,7 @@ def test_machines_beyond_the_pod_network_wait(cluster):
 
 
 def test_stale_reasons_of_placed_machines_vanish(cluster):
-    assignment = AssignmentFactory(machine=make_machine(1))
+    assignment = AssignmentFactory.create(machine=make_machine(1))
     Waiting.objects.create(machine=assignment.machine, code="x", reason="x", since=EPOCH)
     run_scheduler(cluster=cluster, now=LATER)
     assert not Waiting.objects.exists()

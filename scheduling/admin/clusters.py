@@ -1,0 +1,121 @@
+"""A cluster: its size and placement rules, its values as YAML."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from enjoliver.common.errors import EngineError
+from scheduling.admin.common import actor_of
+from scheduling.models import Cluster
+from scheduling.schema import SCHEMA
+from scheduling.services import preview_values, set_values, update_cluster
+from scheduling.valuefiles import format_values, parse_values
+from scheduling.values import default_of
+
+_RULES = ("control_plane_size", "spread", "settle_seconds", "is_scheduling_enabled")
+
+
+class ClusterForm(forms.ModelForm):  # type: ignore[type-arg] # no generics at run time
+    """The rules are the model's fields; the values are edited as one YAML text."""
+
+    values_text = forms.CharField(
+        required=False,
+        strip=False,
+        label="Values",
+        widget=UnfoldAdminTextareaWidget({"rows": 20, "spellcheck": "false"}),
+        help_text="A YAML mapping of the values that differ from the defaults below; a key that "
+        "you remove gets its default again.",
+    )
+
+    class Meta:
+        model = Cluster
+        fields = _RULES
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["values_text"].initial = format_values(self.instance.values)
+
+    def clean_values_text(self) -> dict[str, object]:
+        """The mapping, checked against the schema and the machines that are there."""
+        try:
+            changes = parse_values(self.cleaned_data["values_text"])
+            preview_values(cluster=self.instance, changes=changes, replace=True)
+        except EngineError as error:
+            reasons = [f"{key}: {reason}" for key, reason in error.fields.items()]
+            raise forms.ValidationError(reasons or error.value) from error
+        return changes
+
+
+@admin.register(Cluster)
+class ClusterAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyped
+    """Each change goes through a service, which records it and asks for a sync."""
+
+    list_display = ("name", "control_plane_size", "spread", "settle_seconds", "scheduling")
+    show_full_result_count = False
+    form = ClusterForm
+    fieldsets = (
+        (None, {"fields": ("name", "created_at")}),
+        ("Placement", {"fields": _RULES}),
+        ("Values", {"fields": ("values_text", "schema")}),
+    )
+    readonly_fields = ("name", "created_at", "schema")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """There is one cluster so far."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Cluster | None = None) -> bool:
+        """The default cluster always exists."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Cluster, form: Any, change: bool) -> None:
+        """Two services: the rules, the values."""
+        cluster, actor = Cluster.objects.get(pk=obj.pk), actor_of(request)
+        rules = {name: form.cleaned_data[name] for name in _RULES}
+        try:
+            update_cluster(cluster=cluster, actor=actor, **rules)
+            set_values(
+                cluster=cluster,
+                changes=form.cleaned_data["values_text"],
+                actor=actor,
+                replace=True,
+            )
+        except EngineError as error:  # somebody else changed it since the form was checked
+            self.message_user(request, error.value, messages.ERROR)
+
+    @display(description="Scheduling", label={"on": "success", "off": "warning"})  # type: ignore[untyped-decorator]
+    def scheduling(self, cluster: Cluster) -> str:
+        """Does it give roles by itself?"""
+        return "on" if cluster.is_scheduling_enabled else "off"
+
+    @display(description="All values")  # type: ignore[untyped-decorator]
+    def schema(self, cluster: Cluster) -> SafeString:
+        """Every key with its type, default and meaning."""
+        rows = format_html_join(
+            "",
+            "<tr><td><code>{}</code></td><td>{}</td><td><code>{}</code></td><td>{}</td></tr>",
+            ((v.name, v.type.value, _shown(default_of(v)), v.meaning) for v in SCHEMA),
+        )
+        waiting = reverse("admin:scheduling_waiting_changelist")
+        return format_html(
+            "<p>A change becomes a revision of the configuration. "
+            '<a href="{}">Machines without a role</a></p>'
+            "<table><thead><tr><th>Key</th><th>Type</th><th>Default</th><th>Meaning</th></tr>"
+            "</thead><tbody>{}</tbody></table>",
+            waiting,
+            rows,
+        )
+
+
+def _shown(value: object) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)

@@ -1,0 +1,92 @@
+"""Why a machine has no role, and what an operator can do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from machines.admin import ReadOnlyInline, ReportedAdmin
+from scheduling.admin.common import actor_of, for_each
+from scheduling.models import Waiting
+from scheduling.roles import CONTROL_PLANE_ROLES, RoleName, WaitCode
+from scheduling.services import assign_roles, readmit_machine
+
+_BADGES = {
+    WaitCode.CONFLICT.label: "danger",
+    WaitCode.ADDRESS_IN_RANGE.label: "danger",
+    WaitCode.NO_ADDRESS.label: "danger",
+    WaitCode.FULL.label: "danger",
+    WaitCode.RELEASED.label: "warning",
+    WaitCode.DISABLED.label: "warning",
+    WaitCode.SPREAD.label: "warning",
+    WaitCode.CONTROL_PLANE.label: "info",
+    WaitCode.SETTLING.label: "info",
+}
+
+
+class WaitingInline(ReadOnlyInline):
+    """Why the machine has no role, on the machine's page."""
+
+    model = Waiting
+    fields = ("code", "reason", "since")
+    readonly_fields = fields
+    verbose_name_plural = "Why has it no role"
+
+
+@admin.register(Waiting)
+class WaitingAdmin(ReportedAdmin):
+    """Machines without a role. The reasons are derived at each pass of the scheduler."""
+
+    list_display = ("boot_mac", "code_badge", "reason", "since")
+    list_select_related = ("machine",)
+    list_filter = ("code",)
+    search_fields = ("machine__boot_mac", "machine__uuid", "reason")
+    ordering = ("since", "pk")
+    actions = ("readmit", "make_control_plane", "make_node")
+    fieldsets = ((None, {"fields": ("machine", "code", "reason", "since", "eligible_at")}),)
+
+    def has_assign_permission(self, request: HttpRequest) -> bool:
+        """Whoever may POST /scheduler may do it here."""
+        return request.user.has_perm("scheduling.add_assignment")
+
+    @display(description="Machine", ordering="machine__boot_mac")  # type: ignore[untyped-decorator]
+    def boot_mac(self, waiting: Waiting) -> str:
+        """The machine's boot MAC."""
+        return waiting.machine.boot_mac
+
+    @display(description="Why has it no role", ordering="code", label=_BADGES)  # type: ignore[untyped-decorator]
+    def code_badge(self, waiting: Waiting) -> str:
+        """The kind of reason, in words."""
+        return WaitCode(waiting.code).label
+
+    @admin.action(description="Let the scheduler have released machines", permissions=["assign"])
+    def readmit(self, request: HttpRequest, queryset: QuerySet[Waiting]) -> None:
+        """Only released machines are touched; the others are the scheduler's anyway."""
+        rows = queryset.filter(code=WaitCode.RELEASED)
+
+        def call(row: Waiting) -> None:
+            readmit_machine(machine=row.machine, actor=actor_of(request))
+
+        for_each(self, request, rows, call, "machines are the scheduler's again")
+
+    @admin.action(description="Assign: control plane", permissions=["assign"])
+    def make_control_plane(self, request: HttpRequest, queryset: QuerySet[Waiting]) -> None:
+        """Both roles, whatever the reason to wait says."""
+        self._assign(request, queryset, CONTROL_PLANE_ROLES)
+
+    @admin.action(description="Assign: node", permissions=["assign"])
+    def make_node(self, request: HttpRequest, queryset: QuerySet[Waiting]) -> None:
+        """The role of a node, whatever the reason to wait says."""
+        self._assign(request, queryset, (RoleName.NODE,))
+
+    def _assign(
+        self, request: HttpRequest, queryset: QuerySet[Waiting], roles: Sequence[RoleName]
+    ) -> None:
+        def call(row: Waiting) -> None:
+            assign_roles(machine=row.machine, roles=roles, actor=actor_of(request))
+
+        for_each(self, request, queryset, call, f"machines are {', '.join(roles)}")
