@@ -109,7 +109,7 @@ def _decoded(text: str) -> str:
     return text
 
 
-class RequestMetrics(PrometheusAfterMiddleware):
+class RequestMetrics(PrometheusAfterMiddleware):  # type: ignore[misc]
     """django-prometheus, with a bounded set of label values.
 
     Its latency histogram takes the method as the caller wrote it: each new word would be a new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
 from pathlib import Path
@@ -31,10 +32,8 @@ def _kept_secret(name: str) -> str:
         draft = path.with_name(f"{name}.{secrets.token_hex(4)}")
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_urlsafe(48) + "\n")
-        try:
+        with contextlib.suppress(FileExistsError):
             path.hardlink_to(draft)  # the first process wins, all read the same secret
-        except FileExistsError:
-            pass
         draft.unlink()
     secret: str = path.read_text().strip()
     return secret

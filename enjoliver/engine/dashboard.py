@@ -59,18 +59,18 @@ def figures() -> list[Figure]:
     installed = fleet.installed_machines()
     return [
         Figure("Machines", total, f"{installed} installed", href=_list_of(Machine)),
-        Figure("Up to date", reports["up_to_date"], "by their last report", "success"),
+        Figure("Up to date", reports.up_to_date, "by their last report", "success"),
         Figure(
             "Outdated",
-            reports["outdated"],
-            "wait for a strategy" if reports["outdated"] else "none",
-            "warning" if reports["outdated"] else "default",
+            reports.outdated,
+            "wait for a strategy" if reports.outdated else "none",
+            "warning" if reports.outdated else "default",
         ),
         Figure(
             "Silent",
-            reports["silent"],
+            reports.silent,
             f"no report for {fleet.SILENT_SECONDS // 60} minutes",
-            "danger" if reports["silent"] else "default",
+            "danger" if reports.silent else "default",
         ),
     ]
 

@@ -5,17 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q, Sum
-from django.utils import timezone
+from django.db.models import Count, Max, Min, Sum
 
 from enjoliver.common.models import Heartbeat
-from lifecycle.models import (
-    IgnitionReport,
-    InstallAttempt,
-    InstallOutcome,
-    InstallWaiter,
-    LockGroup,
-)
+from lifecycle.models import InstallAttempt, InstallOutcome, LockGroup
+from lifecycle.reads import ReportCounts, count_changes, count_reports
 from machines.models import Machine, MachineConflict, UnknownBoot
 from machines.states import State
 from matchbox_sync.models import Problem, Revision, SyncState
@@ -58,18 +52,9 @@ def unknown_boots() -> dict[str, int]:
     return {"macs": found["macs"], "asked": found["asked"] or 0}
 
 
-def reports() -> dict[str, Any]:
+def reports() -> ReportCounts:
     """Machines up to date and outdated by their last report, silent ones, the oldest report."""
-    before = timezone.now() - timedelta(seconds=SILENT_SECONDS)
-    found = IgnitionReport.objects.aggregate(
-        up_to_date=Count("pk", filter=Q(is_up_to_date=True)),
-        outdated=Count("pk", filter=Q(is_up_to_date=False)),
-        oldest_at=Min("reported_at"),
-    )
-    silent = Machine.objects.filter(installed_at__lt=before).exclude(
-        ignition_report__reported_at__gte=before
-    )
-    return {**found, "silent": silent.count()}
+    return count_reports(silent_after=timedelta(seconds=SILENT_SECONDS))
 
 
 def clusters() -> list[dict[str, Any]]:
@@ -90,19 +75,19 @@ def clusters() -> list[dict[str, Any]]:
 
 def installs() -> dict[str, int]:
     """Machines that install, machines in the queue, installs that fell silent."""
-    found = InstallAttempt.objects.filter(
-        outcome__in=[InstallOutcome.OPEN, InstallOutcome.STALLED]
-    ).aggregate(
-        open=Count("pk", filter=Q(outcome=InstallOutcome.OPEN)),
-        stalled=Count("pk", filter=Q(outcome=InstallOutcome.STALLED)),
-    )
-    return {**found, "queued": InstallWaiter.objects.count()}
+    now = count_changes()
+    stalled = InstallAttempt.objects.filter(outcome=InstallOutcome.STALLED)
+    return {
+        "open": now.installs_open,
+        "queued": now.installs_queued,
+        "stalled": stalled.count(),
+    }
 
 
-def slots() -> list[tuple[str, int, int]]:
-    """(group, slots, held)."""
-    groups = LockGroup.objects.annotate(held_now=Count("held")).order_by("name")
-    return list(groups.values_list("name", "slots", "held_now"))
+def slots() -> list[tuple[str, int, int, Any]]:
+    """(group, slots, held, since when the oldest is held)."""
+    groups = LockGroup.objects.annotate(held_now=Count("held"), oldest=Min("held__acquired_at"))
+    return list(groups.order_by("name").values_list("name", "slots", "held_now", "oldest"))
 
 
 def heartbeats() -> dict[str, Any]:

@@ -32,7 +32,7 @@ class _Processes(Collector):
 
     def collect(self) -> Iterator[Metric]:
         if Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR") or "/nonexistent").is_dir():
-            found = multiprocess.MultiProcessCollector(CollectorRegistry()).collect()
+            found = multiprocess.MultiProcessCollector(None).collect()  # type: ignore[no-untyped-call]
         else:
             found = REGISTRY.collect()
         # Interpreter and process metrics exist only without sharing: leave them out in both.
@@ -112,18 +112,18 @@ def _reports() -> Iterator[Metric]:
     yield _gauge(
         "machines_reporting",
         "Machines by the verdict on their last config report.",
-        [(("up_to_date",), float(found["up_to_date"])), (("outdated",), float(found["outdated"]))],
+        [(("up_to_date",), float(found.up_to_date)), (("outdated",), float(found.outdated))],
         ["verdict"],
     )
     yield _gauge(
         "machines_silent",
         f"Installed machines without a report for {fleet.SILENT_SECONDS} s.",
-        [((), float(found["silent"]))],
+        [((), float(found.silent))],
     )
     yield _gauge(
         "oldest_report_age_seconds",
         "Since the machine reported that is silent for longest.",
-        [((), age_seconds(found["oldest_at"]))],
+        [((), age_seconds(found.oldest_report_at))],
     )
 
 
@@ -165,11 +165,20 @@ def _change() -> Iterator[Metric]:
     )
     groups = fleet.slots()
     yield _gauge(
-        "slots", "Update slots.", [((name,), float(all_)) for name, all_, _ in groups], ["group"]
+        "slots",
+        "Update slots.",
+        [((name,), float(number)) for name, number, _, _ in groups],
+        ["group"],
     )
     yield _gauge(
         "slots_held",
         "Update slots held.",
-        [((name,), float(held)) for name, _, held in groups],
+        [((name,), float(held)) for name, _, held, _ in groups],
+        ["group"],
+    )
+    yield _gauge(
+        "oldest_slot_age_seconds",
+        "Since the slot was taken that is held for longest.",
+        [((name,), age_seconds(oldest)) for name, _, _, oldest in groups],
         ["group"],
     )

@@ -20,7 +20,8 @@ def spell(octets, separator, group, upper):
 @given(OCTETS, st.sampled_from([(":", 2), ("-", 2), (".", 4), ("", 12)]), st.booleans())
 def test_every_spelling_of_a_mac_becomes_one(octets, spelling, upper):
     canonical = ":".join(f"{octet:02x}" for octet in octets)
-    assert normalise_mac(spell(octets, *spelling, upper)) == canonical
+    separator, group = spelling
+    assert normalise_mac(spell(octets, separator, group, upper)) == canonical
     assert normalise_mac(canonical) == canonical
 
 

@@ -27,6 +27,7 @@ def test_leaving_gives_back_only_ones_own_lease():
         Lease.objects.filter(name="work").update(expires_at=timezone.now())
         with hold_lease("work") as second:
             assert second is not None
+            assert first is not None
             with pytest.raises(LeaseLost):
                 first.renew()
     assert Lease.objects.get(name="work").owner == ""
@@ -44,6 +45,7 @@ def test_renewing_pushes_the_deadline():
     with hold_lease("work", seconds=30) as lease:
         soon = timezone.now() + timedelta(seconds=1)
         Lease.objects.filter(name="work").update(expires_at=soon)
+        assert lease is not None
         lease.renew()
         assert Lease.objects.get(name="work").expires_at > soon
 

@@ -18,7 +18,7 @@ for _model in (User, Group, TokenProxy):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc]
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     """Who may use the console and the operators' routes."""
 
     form = UserChangeForm

@@ -18,7 +18,8 @@ class FakeMatchbox(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, answers):
-        self.answers, self.asked = answers, Counter()
+        self.answers = answers
+        self.asked: Counter[str] = Counter()
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property

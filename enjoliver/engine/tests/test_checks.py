@@ -1,6 +1,7 @@
 """Settings that would start and then not serve a fleet are told at the start."""
 
 import pytest
+from django.db import connection
 
 from enjoliver.conf import load
 from enjoliver.engine import checks
@@ -76,7 +77,7 @@ def test_matchbox_instances_are_urls(settings):
 
 def test_sqlite_with_a_shared_broker_is_a_warning(monkeypatch, configured):
     configured(ENJOLIVER_BROKER_URL="redis://cache.example/0")
-    monkeypatch.setattr(checks.connection, "vendor", "sqlite")
+    monkeypatch.setattr(connection, "vendor", "sqlite")
     assert ids(checks.check_database(None)) == ["enjoliver.W002"]
 
 

@@ -45,7 +45,7 @@ def test_an_empty_engine_says_so(admin_client):
 
 def test_the_fleet_is_on_the_page(admin_client):
     now = timezone.now()
-    machine = MachineFactory(state=State.RUNNING, installed_at=now)
+    machine = MachineFactory.create(state=State.RUNNING, installed_at=now)
     IgnitionReport.objects.create(
         machine=machine, is_up_to_date=False, reported_at=now, created_at=now
     )

@@ -41,7 +41,7 @@ def test_no_machine_is_an_empty_list(client):
 
 
 def test_a_machine_with_only_an_interface(client):
-    machine = MachineFactory(disk=None, boot_interface__fqdn=None, state=State.BOOTING)
+    machine = MachineFactory.create(disk=None, boot_interface__fqdn=None, state=State.BOOTING)
     (row,) = rows(client)
     assert row == {
         "MAC": machine.boot_mac,
@@ -59,7 +59,7 @@ def test_a_machine_with_only_an_interface(client):
 
 def test_a_small_disk_is_s_and_disks_add_up(client):
     MachineFactory(disk__size_bytes=1 << 30)
-    many = MachineFactory(disk__size_bytes=15 << 30)
+    many = MachineFactory.create(disk__size_bytes=15 << 30)
     many.disks.create(path="/dev/second", size_bytes=15 << 30)
     assert [row["DiskProfile"] for row in rows(client)] == ["S", "L"]
 
@@ -80,9 +80,9 @@ def test_roles_come_in_the_order_given(client):
 
 def test_every_row_is_that_of_its_own_machine(client):
     now = timezone.now()
-    first = MachineFactory(state=State.RUNNING)
-    second = MachineFactory(state=State.INSTALL_FAILED)
-    third = MachineFactory(boot_interface=None, state=State.BOOTING)
+    first = MachineFactory.create(state=State.RUNNING)
+    second = MachineFactory.create(state=State.INSTALL_FAILED)
+    third = MachineFactory.create(boot_interface=None, state=State.BOOTING)
     InterfaceFactory(machine=first, name="second")
     IgnitionReport.objects.create(
         machine=first, is_up_to_date=True, reported_at=now, created_at=now, last_change_at=None
@@ -121,7 +121,7 @@ def states(client, query=""):
 
 
 def at(minutes_ago, **values):
-    return MachineFactory(state_at=timezone.now() - timedelta(minutes=minutes_ago), **values)
+    return MachineFactory.create(state_at=timezone.now() - timedelta(minutes=minutes_ago), **values)
 
 
 def test_states_are_the_newest_first_and_half_an_hour_back(client):
