@@ -20,7 +20,7 @@ LANES = 2
 """Requests under way at once. matchbox reads all group files at every request, so each lane keeps
 only the one file there that it asks for."""
 
-REQUEST_SECONDS = 30.0
+REQUEST_SECONDS = 20.0
 _PROFILE = "scratch"
 _TEMPLATE = "template.yaml"
 
@@ -69,6 +69,7 @@ class PrivateMatchbox:
         self._program = str(program or settings.MATCHBOX_BIN)
         self._process: ScratchProcess | None = None
         self._starts_left = 0
+        self._last_words = ""
 
     def __enter__(self) -> Self:
         return self
@@ -116,29 +117,37 @@ class PrivateMatchbox:
             return {}
         try:
             ipxe = self._prepare(profile)
+            process = self._running()
         except _TROUBLE:
             return {}
         # Groups that would answer each other's requests must not be there at the same time.
         macs = {group.mac for group in groups}
         count = LANES if len(macs) == len(groups) and None not in macs else 1
-        lanes = [_Lane(self._running(), number, ipxe) for number in range(count)]
+        lanes = [_Lane(process, number, ipxe) for number in range(count)]
         with ThreadPoolExecutor(count) as pool:
             parts = pool.map(lambda lane: lane.render(groups[lane.number :: count]), lanes)
             return {key: rendered for part in parts for key, rendered in part.items()}
 
     def _explain(self, profile: ComposedProfile, group: ScratchGroup) -> Rendered | RenderFailure:
-        try:
-            ipxe = self._prepare(profile)
-            process = self._running()
-            place = process.log_size()
-            with _Lane(process, 0, ipxe) as lane:
-                try:
-                    return lane.ask(group)
-                except _Refused as error:
-                    reason = process.logged_since(place) or f"{error}, and logs no reason"
-                    return RenderFailure("render", reason)
-        except _TROUBLE as error:
-            return RenderFailure("render", f"the private matchbox is not there: {error}")
+        """Render one group alone, with a second try, and say why when it fails."""
+        trouble: Exception | None = None
+        for _ in range(2):
+            try:
+                return self._ask_alone(profile, group)
+            except _TROUBLE as error:
+                trouble = error
+                self._stop()  # whatever it is, a new process on a new directory may be free of it
+        return RenderFailure("render", f"the private matchbox gives no answer: {trouble}")
+
+    def _ask_alone(self, profile: ComposedProfile, group: ScratchGroup) -> Rendered | RenderFailure:
+        ipxe = self._prepare(profile)
+        process = self._running()
+        place = process.log_size()
+        with _Lane(process, 0, ipxe) as lane:
+            try:
+                return lane.ask(group)
+            except _Refused as error:
+                return RenderFailure("render", _reason(process.logged_since(place), error))
 
     # --- the process ----------------------------------------------------------------------------
 
@@ -148,9 +157,14 @@ class PrivateMatchbox:
             return self._process
         self._stop()
         if not self._starts_left:
-            raise DoesNotStart("it died twice")
+            raise DoesNotStart(self._last_words)
         self._starts_left -= 1
-        self._process = ScratchProcess(self._program, settings.STATE_DIR / "scratch")
+        try:
+            self._process = ScratchProcess(self._program, settings.STATE_DIR / "scratch")
+        except DoesNotStart as error:
+            self._last_words = str(error)
+            raise
+        self._last_words = "it died twice"
         return self._process
 
     def _stop(self) -> None:
@@ -197,14 +211,16 @@ class _Lane:
         self._process.drop(self._file)
 
     def render(self, groups: Sequence[ScratchGroup]) -> dict[str, Rendered | RenderFailure]:
-        """Render one group after the other; one that fails is left out."""
+        """Render one group after the other; what fails is left out, and all after a crash."""
         answers: dict[str, Rendered | RenderFailure] = {}
         with self:
             for group in groups:
                 try:
                     answers[group.key] = self.ask(group)
+                except _Refused:
+                    continue
                 except _TROUBLE:
-                    self._connection.close()
+                    break
         return answers
 
     def ask(self, group: ScratchGroup) -> Rendered:
@@ -231,6 +247,12 @@ class _Lane:
         if answer.status != 200:
             raise _Refused(f"matchbox answers {answer.status} to {path.partition('?')[0]}")
         return body
+
+
+def _reason(logged: str, error: _Refused) -> str:
+    if logged.endswith(":"):  # Butane gives no reason for what it cannot read at all
+        return f"{logged} the rendered text is no YAML"
+    return logged or f"{error}, and logs no reason"
 
 
 def _missing_keys(profile: ComposedProfile, group: ScratchGroup) -> str:

@@ -49,6 +49,7 @@ class ScratchProcess:
             for name in ("groups", "profiles", "ignition", "generic", "assets"):
                 (self.root / name).mkdir()
             (self.root / "assets" / "nonce").write_text(self._nonce)
+            (self.root / "log").touch()
             self._start()
         except BaseException:
             self._remove()
@@ -104,14 +105,16 @@ class ScratchProcess:
 
     def _start(self) -> None:
         deadline = time.monotonic() + START_SECONDS
+        place = 0
         for _ in range(_PORT_TRIES):
             self.port = _free_port()
+            place = self.log_size()
             self._process = self._spawn()
             if self._answers(deadline):
                 return
             self._process.kill()
             self._process.wait()
-        raise DoesNotStart(self.logged_since(0) or f"{self._program} ended without a reason")
+        raise DoesNotStart(self.logged_since(place) or f"{self._program} ended without a reason")
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         arguments = [
