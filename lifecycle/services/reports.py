@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from enjoliver.common.errors import NotAcceptable, UnknownMachine
+from enjoliver.common.prepared import PreparedQuery
 from enjoliver.common.rawquery import MachineQuery
 from lifecycle.models import IgnitionReport
 from lifecycle.verdict import (
@@ -71,6 +72,9 @@ _COLUMNS = (
     "machine__ignition_report__is_up_to_date",
     "machine__ignition_report__last_change_at",
 )
+_read_rows = PreparedQuery(
+    lambda mac: Interface.objects.filter(mac=mac).order_by().values_list(*_COLUMNS)
+)
 
 
 def submit_report(*, query: MachineQuery, body: bytes, now: datetime | None = None) -> Verdict:
@@ -95,8 +99,7 @@ def submit_report(*, query: MachineQuery, body: bytes, now: datetime | None = No
 
 def find_reporter(query: MachineQuery) -> Reporter:
     """The reporting machine in one indexed query; raises UnknownMachine or IdentityConflict."""
-    rows = Interface.objects.filter(mac=query.mac).order_by().values_list(*_COLUMNS)
-    reporters = [_reporter(row) for row in rows]
+    reporters = [_reporter(row) for row in _read_rows(query.mac)]
     if query.uuid:
         reporters = [reporter for reporter in reporters if reporter.uuid == query.uuid]
     if reporters:
@@ -107,13 +110,18 @@ def find_reporter(query: MachineQuery) -> Reporter:
 
 
 def _reporter(row: tuple[Any, ...]) -> Reporter:
-    *machine, wanted, wanted_canonical, running, running_canonical, was_up_to_date, changed_at = row
+    machine_id, uuid, state, installed_at, updated_at, wanted, wanted_canonical = row[:7]
+    running, running_canonical, was_up_to_date, last_change_at = row[7:]
     return Reporter(
-        *machine,
+        machine_id=machine_id,
+        uuid=uuid,
+        state=state,
+        installed_at=installed_at,
+        updated_at=updated_at,
         desired=None if wanted is None else Digests(wanted, wanted_canonical),
         running=None if running is None else Digests(running, running_canonical),
         was_up_to_date=was_up_to_date,
-        last_change_at=changed_at,
+        last_change_at=last_change_at,
     )
 
 

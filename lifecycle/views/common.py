@@ -1,4 +1,4 @@
-"""What the edges of lifecycle share: who asks, the list rows, OpenAPI parts."""
+"""What the edges of lifecycle share: who asks, and the list rows."""
 
 from __future__ import annotations
 
@@ -8,26 +8,11 @@ from typing import Any
 from django.db import models
 from django.db.models import FilteredRelation, Q
 from django.http import HttpRequest
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter
 
 from enjoliver.common.http import client_address
 from enjoliver.common.rawquery import parse_raw_query
 from machines.lookup import find_machine
 from machines.models import Machine
-
-RAW_QUERY = OpenApiParameter(
-    "raw_query",
-    str,
-    OpenApiParameter.PATH,
-    description="`uuid=…&mac=…&os=installed` as one path segment; `mac` must be there.",
-)
-OBJECT = OpenApiTypes.OBJECT
-
-
-def json_answers(*statuses: int) -> dict[Any, Any]:
-    """OpenAPI's entry for JSON documents under these statuses."""
-    return {(status, "application/json"): OBJECT for status in statuses}
 
 
 def find_asking_machine(raw_query: str) -> Machine:

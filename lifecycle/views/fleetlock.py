@@ -6,15 +6,14 @@ https://coreos.github.io/zincati/development/fleetlock/protocol/
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 
 from enjoliver.common.http import MachineView, json_response, read_body
 from lifecycle.fleetlock import HEADER, ClientIdentity, read_identity
 from lifecycle.services import lock_slot, unlock_slot
-from lifecycle.views.common import OBJECT, json_answers
+from lifecycle.views import schemas
 
-_HEADER = OpenApiParameter(HEADER, str, OpenApiParameter.HEADER, required=True, enum=["true"])
-_BODY = {"application/json": OBJECT}
+_BODY = {"application/json": schemas.LOCK_REQUEST}
 
 
 class PreRebootView(MachineView):
@@ -23,9 +22,9 @@ class PreRebootView(MachineView):
     @extend_schema(
         operation_id="fleetlock_pre_reboot",
         summary="Take a slot; the same holder may take it again",
-        parameters=[_HEADER],
+        parameters=[schemas.PROTOCOL],
         request=_BODY,
-        responses=json_answers(200, 400, 409, 503),
+        responses=schemas.json_answers({200: schemas.LOCKED}, 400, 409, 413, 503),
         tags=["fleetlock"],
     )
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -40,9 +39,9 @@ class SteadyStateView(MachineView):
     @extend_schema(
         operation_id="fleetlock_steady_state",
         summary="Free the slot, if the client holds one",
-        parameters=[_HEADER],
+        parameters=[schemas.PROTOCOL],
         request=_BODY,
-        responses=json_answers(200, 400, 503),
+        responses=schemas.json_answers({200: schemas.LOCKED}, 400, 413, 503),
         tags=["fleetlock"],
     )
     def post(self, request: HttpRequest) -> HttpResponse:

@@ -6,25 +6,21 @@ import uuid
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 
 from enjoliver.common.errors import Forbidden
 from enjoliver.common.http import MachineView, json_response, text_response
 from enjoliver.common.times import rfc3339
 from lifecycle.models import InstallReport
 from lifecycle.services import Granted, ask_to_install, report_install
+from lifecycle.views import schemas
 from lifecycle.views.common import (
-    RAW_QUERY,
     find_asking_machine,
-    json_answers,
     machine_part,
     source_address,
     with_boot_interface,
 )
-
-ATTEMPT_HEADER = "X-Enjoliver-Attempt"
-PLACE_HEADER = "X-Enjoliver-Queue-Position"
+from lifecycle.views.schemas import ATTEMPT_HEADER, PLACE_HEADER
 
 
 def read_attempt_id(request: HttpRequest) -> uuid.UUID | None:
@@ -41,17 +37,8 @@ class InstallAuthorizationView(MachineView):
     @extend_schema(
         operation_id="install_authorization",
         summary="Ask for a place at the install gate; ask again while it is refused",
-        parameters=[
-            RAW_QUERY,
-            OpenApiParameter(ATTEMPT_HEADER, str, OpenApiParameter.HEADER, response=[200]),
-            OpenApiParameter("Retry-After", int, OpenApiParameter.HEADER, response=[403]),
-            OpenApiParameter(PLACE_HEADER, int, OpenApiParameter.HEADER, response=[403]),
-        ],
-        responses={
-            (200, "text/plain"): OpenApiTypes.STR,
-            (403, "text/plain"): OpenApiTypes.STR,
-            **json_answers(400, 404, 409),
-        },
+        parameters=[schemas.RAW_QUERY, *schemas.GATE_HEADERS],
+        responses={**schemas.text_answers(200, 403), **schemas.json_answers({}, 400, 404, 409)},
         tags=["lifecycle"],
     )
     def get(self, request: HttpRequest, raw_query: str) -> HttpResponse:
@@ -78,12 +65,8 @@ class InstallReportView(MachineView):
         operation_id="install_report",
         summary="Report how an install ended; safe to repeat",
         request=None,
-        parameters=[
-            OpenApiParameter("status", str, OpenApiParameter.PATH, enum=["success", "fail"]),
-            RAW_QUERY,
-            OpenApiParameter(ATTEMPT_HEADER, str, OpenApiParameter.HEADER),
-        ],
-        responses=json_answers(200, 400, 403, 404, 409),
+        parameters=[schemas.OUTCOME, schemas.RAW_QUERY, schemas.ATTEMPT],
+        responses=schemas.json_answers({200: schemas.INSTALL_REPORT}, 400, 403, 404, 409),
         tags=["lifecycle"],
     )
     def post(self, request: HttpRequest, status: str, raw_query: str) -> HttpResponse:
@@ -107,7 +90,7 @@ class InstallReportListView(MachineView):
     @extend_schema(
         operation_id="install_report_list",
         summary="The latest install report of each machine",
-        responses=json_answers(200),
+        responses=schemas.json_answers({200: schemas.INSTALL_REPORTS}),
         tags=["lifecycle"],
     )
     def get(self, request: HttpRequest) -> HttpResponse:

@@ -18,13 +18,8 @@ from enjoliver.common.rawquery import MachineQuery, parse_raw_query
 from enjoliver.common.times import rfc3339
 from lifecycle.models import IgnitionReport
 from lifecycle.services import Verdict, submit_report
-from lifecycle.views.common import (
-    OBJECT,
-    RAW_QUERY,
-    json_answers,
-    machine_part,
-    with_boot_interface,
-)
+from lifecycle.views import schemas
+from lifecycle.views.common import machine_part, with_boot_interface
 
 OUTDATED_STATUS = 210
 """No status of HTTP's own: the machines' update scripts act on exactly this one."""
@@ -44,9 +39,11 @@ class IgnitionReportView(MachineView):
         summary="Report the running Ignition, or its digest",
         description='The running document itself, or `{"sha512": "<128 hex digits>"}` of its '
         "bytes or of its RFC 8785 form. 210: outdated; with `send: full` the digest is unknown.",
-        parameters=[RAW_QUERY],
-        request={"application/json": OBJECT},
-        responses=json_answers(200, 210, 406, 409),
+        parameters=[schemas.RAW_QUERY],
+        request={"application/json": schemas.RUNNING_CONFIG},
+        responses=schemas.json_answers(
+            {200: schemas.UP_TO_DATE, 210: schemas.OUTDATED, 406: schemas.UNREADABLE}, 409, 413
+        ),
         tags=["lifecycle"],
     )
     def post(self, request: HttpRequest, raw_query: str) -> HttpResponse:
@@ -79,7 +76,7 @@ class IgnitionReportListView(MachineView):
     @extend_schema(
         operation_id="ignition_report_list",
         summary="The latest config report of each machine",
-        responses=json_answers(200),
+        responses=schemas.json_answers({200: schemas.IGNITION_REPORTS}),
         tags=["lifecycle"],
     )
     def get(self, request: HttpRequest) -> HttpResponse:

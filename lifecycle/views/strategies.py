@@ -21,14 +21,8 @@ from enjoliver.common.times import rfc3339
 from lifecycle.models import MachineStrategy, StrategyName
 from lifecycle.services import disable_strategy, holder_id, read_leave, set_strategy
 from lifecycle.services.slots import DEFAULT_GROUP
-from lifecycle.views.common import (
-    OBJECT,
-    RAW_QUERY,
-    find_asking_machine,
-    json_answers,
-    machine_part,
-    with_boot_interface,
-)
+from lifecycle.views import schemas
+from lifecycle.views.common import find_asking_machine, machine_part, with_boot_interface
 from machines.models import Machine
 
 
@@ -40,8 +34,10 @@ class StrategyView(OperatorView):
     @extend_schema(
         operation_id="rolling_read",
         summary="May this machine apply its config now, and how",
-        parameters=[RAW_QUERY],
-        responses=json_answers(200, 401, 403, 409),
+        parameters=[schemas.RAW_QUERY],
+        responses=schemas.json_answers(
+            {200: schemas.LEAVE, 401: schemas.NO_LEAVE, 403: schemas.NO_LEAVE}, 409
+        ),
         tags=["lifecycle"],
     )
     def get(self, request: HttpRequest, raw_query: str) -> HttpResponse:
@@ -73,9 +69,11 @@ class StrategyView(OperatorView):
     @extend_schema(
         operation_id="rolling_set",
         summary="Allow a machine to apply its config (operators)",
-        parameters=[RAW_QUERY],
-        request={"application/json": OBJECT},
-        responses=json_answers(200, 400, 401, 403, 404, 406, 409),
+        parameters=[schemas.RAW_QUERY],
+        request={"application/json": schemas.WANTED_STRATEGY},
+        responses=schemas.json_answers(
+            {200: schemas.STRATEGY_SET, 404: schemas.NO_LEAVE}, 400, 401, 403, 406, 409, 413
+        ),
         tags=["lifecycle"],
     )
     def post(self, request: HttpRequest, raw_query: str) -> HttpResponse:
@@ -90,8 +88,10 @@ class StrategyView(OperatorView):
     @extend_schema(
         operation_id="rolling_disable",
         summary="Take a machine's leave away (operators)",
-        parameters=[RAW_QUERY],
-        responses=json_answers(200, 400, 401, 403, 404, 409),
+        parameters=[schemas.RAW_QUERY],
+        responses=schemas.json_answers(
+            {200: schemas.STRATEGY_DISABLED, 404: schemas.NO_LEAVE}, 400, 401, 403, 409
+        ),
         tags=["lifecycle"],
     )
     def delete(self, request: HttpRequest, raw_query: str) -> HttpResponse:
@@ -107,7 +107,7 @@ class StrategyListView(MachineView):
     @extend_schema(
         operation_id="rolling_list",
         summary="The strategies of all machines that have one",
-        responses=json_answers(200),
+        responses=schemas.json_answers({200: schemas.STRATEGIES}),
         tags=["lifecycle"],
     )
     def get(self, request: HttpRequest) -> HttpResponse:
