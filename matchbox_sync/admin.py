@@ -165,6 +165,7 @@ class DesiredConfigInline(ReadOnlyInline):
 
     model = DesiredConfig
     fk_name = "machine"
+    ordering = ("pk",)
     fields = ("profile", "config", "previous", "assigned_at")
 
 
