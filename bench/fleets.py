@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from bench.payload import write_payload
 from bench.places import (
     SCHEMA_SOURCES,
     SYNC_SOURCES,
@@ -52,6 +53,7 @@ def discovered_fleet(workshop: Workshop, machines: int, database_url: str = "") 
     kept = workshop.kept_dir(name, sources_key(SCHEMA_SOURCES))
     if read_ready(kept) is None:
         fresh = workshop.new(name)
+        write_payload(fresh.templates)
         mark_ready(fresh.state_dir, run_job(fresh, "fleets.build_discovered", machines=machines))
         workshop.keep(fresh, kept)
     return workshop.copy(kept, name)

@@ -50,6 +50,11 @@ class Place:
         """Where the web processes share their counters, as under `make run`."""
         return self.state_dir / "metrics"
 
+    @property
+    def templates(self) -> Path:
+        """Where the site's own snippets are, if it has any."""
+        return self.state_dir / "templates"
+
     def environment(self) -> dict[str, str]:
         """This process's environment without any setting of an engine, plus this place's."""
         inherited = {
@@ -64,7 +69,8 @@ class Place:
             "ENJOLIVER_BIND": f"127.0.0.1:{self.port}",
             "ENJOLIVER_API_URI": API_URI,
             "ENJOLIVER_MATCHBOX_BIND": f"127.0.0.1:{self.matchbox_port}",
-            "ENJOLIVER_LOG_LEVEL": "WARNING",
+            "ENJOLIVER_TEMPLATES": str(self.templates) if self.templates.exists() else "",
+            "ENJOLIVER_LOG_LEVEL": "ERROR",
             "PYTHONUNBUFFERED": "1",
         }
 
@@ -149,10 +155,15 @@ def sources_key(patterns: Iterable[str]) -> str:
     return digest.hexdigest()[:12]
 
 
-SCHEMA_SOURCES = ("*/migrations/*.py", "enjoliver/*/migrations/*.py", "bench/jobs/fleets.py")
+SCHEMA_SOURCES = (
+    "*/migrations/*.py",
+    "enjoliver/*/migrations/*.py",
+    "bench/jobs/fleets.py",
+    "bench/payload.py",
+    "simulator/facts.py",
+)
 SYNC_SOURCES = (
     *SCHEMA_SOURCES,
-    "simulator/facts.py",
     "templates/ignition/**/*",
     "scheduling/schema.py",
     "matchbox_sync/*.py",

@@ -7,7 +7,7 @@ from typing import Any
 from bench.context import Context
 from bench.fleets import discovered_fleet, synced_fleet
 from bench.places import Place
-from bench.processes import run_job
+from bench.processes import run_job, serve
 from bench.progress import say
 from bench.results import Fact, Figure, Spread, StageResult, at_most, divide
 
@@ -70,12 +70,14 @@ def _first_syncs(context: Context, result: StageResult) -> None:
 def _small_syncs(
     context: Context, place: Place
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """With a matchbox that holds the whole fleet: after writing, the sync compares with it."""
     idle, added = [], []
-    for number in range(context.sizes.rounds):
-        idle.append(run_job(place, "syncs.sync_nothing"))
-        newcomer = context.sizes.large_fleet + number
-        added.append(run_job(place, "syncs.add_machine", number=newcomer))
-        say(f"small syncs: round {number + 1} of {context.sizes.rounds}")
+    with serve(place, "matchbox"):
+        for number in range(context.sizes.rounds):
+            idle.append(run_job(place, "syncs.sync_nothing"))
+            newcomer = context.sizes.large_fleet + number
+            added.append(run_job(place, "syncs.add_machine", number=newcomer))
+            say(f"small syncs: round {number + 1} of {context.sizes.rounds}")
     return idle, added
 
 
