@@ -190,7 +190,7 @@ def site_snippet(settings, tmp_path, text):
         "# broken\nstorage: {files: [",
         "# unknown\nstorage:\n  files:\n    - path: /etc/x\n      contnts: {inline: x}\n",
         "# missing value\nstorage:\n  files:\n    - path: /etc/x\n"
-        "      contents: {inline: "<%= no_such_value %>"}\n",
+        "      contents: {inline: '<%= no_such_value %>'}\n",
     ],
 )
 def test_a_broken_template_publishes_nothing_and_heals_when_it_is_mended(
