@@ -1,5 +1,7 @@
 """A lease lets one worker in; a dead worker does not block it for ever."""
 
+import os
+import subprocess
 from datetime import timedelta
 
 import pytest
@@ -39,6 +41,19 @@ def test_a_silent_holder_loses_it_after_the_deadline():
         Lease.objects.filter(name="work").update(expires_at=timezone.now() - timedelta(seconds=1))
         with hold_lease("work") as second:
             assert second is not None
+
+
+def test_the_lease_of_a_killed_process_of_this_machine_is_free_at_once():
+    with hold_lease("work") as lease:
+        alive = lease.owner
+    child = subprocess.Popen(["true"])
+    child.wait()
+    gone = alive.replace(f":{os.getpid()}:", f":{child.pid}:")
+    far = timezone.now() + timedelta(seconds=30)
+    for owner, is_free in ((alive, False), (gone, True), (gone.replace(":", "x:", 2), False)):
+        Lease.objects.filter(name="work").update(owner=owner, expires_at=far)
+        with hold_lease("work") as lease:
+            assert (lease is not None) is is_free
 
 
 def test_renewing_pushes_the_deadline():
