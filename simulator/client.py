@@ -57,7 +57,7 @@ class Answer:
         value = self.document().get("value")
         if isinstance(value, str):
             return value
-        return self.body[:120].decode("utf-8", "replace").strip()
+        return " ".join(self.body[:120].decode("utf-8", "replace").split())
 
 
 @dataclass(slots=True)

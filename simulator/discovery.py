@@ -10,6 +10,7 @@ from simulator.firmware import parse_checked
 from simulator.machine import Machine, Phase, as_body
 
 ATTEMPT_HEADER = "X-Enjoliver-Attempt"
+PLACE_HEADER = "X-Enjoliver-Queue-Position"
 
 
 async def report_facts(machine: Machine) -> Phase:
@@ -82,7 +83,8 @@ async def ask_gate(machine: Machine) -> Phase:
     if answer.status == 200:
         machine.attempt = answer.headers.get(ATTEMPT_HEADER, "")
         return Phase.INSTALLING
-    machine.say(f"may not install yet: {answer.sentence()}")
+    place = answer.headers.get(PLACE_HEADER)
+    machine.say("waits at the install gate" + (f", place {place} in the queue" if place else ""))
     await machine.pause(_told_pause(machine, answer))
     return Phase.GATE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -56,6 +57,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # The story says what happens; the engine's own processes have their logs.
+        logging.getLogger().setLevel(logging.ERROR)
         console = Console(highlight=False)
         display = Display(console, machines=MACHINES, title="simulated machines")
         try:
