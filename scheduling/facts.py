@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,31 +42,17 @@ def current_facts(machines: QuerySet[Machine]) -> dict[int, CurrentFacts]:
         .values_list("machine_id")
         .annotate(total=Sum("size_bytes"))
     )
-    interfaces = {
-        interface.machine_id: interface
-        for interface in Interface.objects.filter(machine__in=ids, is_boot=True).order_by()
-    }
-    return {
-        pk: _facts_of(interfaces[pk], labels, domains.get(pk, ()), disks.get(pk, 0))
-        for pk, labels in rows
-        if pk in interfaces
-    }
-
-
-def _facts_of(
-    interface: Interface, labels: Mapping[str, str], chassis_names: Iterable[str], disk_bytes: int
-) -> CurrentFacts:
-    fqdn = interface.fqdn or ""
-    return CurrentFacts(
-        boot_mac=interface.mac,
-        interface_name=interface.name,
-        ipv4=interface.ipv4,
-        prefix=interface.netmask,
-        gateway=interface.gateway,
-        fqdn=fqdn,
-        failure_domain=failure_domain(sorted(chassis_names), labels, fqdn),
-        disk_bytes=disk_bytes,
-    )
+    columns = ("machine_id", "mac", "name", "ipv4", "netmask", "gateway", "fqdn")
+    interfaces = Interface.objects.filter(machine__in=ids, is_boot=True).order_by()
+    labels = dict(rows)
+    facts = {}
+    for pk, mac, name, ipv4, prefix, gateway, fqdn in interfaces.values_list(*columns):
+        if pk in labels:  # else it appeared between the two queries
+            domain = failure_domain(sorted(domains.get(pk, ())), labels[pk], fqdn or "")
+            facts[pk] = CurrentFacts(
+                mac, name, ipv4, prefix, gateway, fqdn or "", domain, disks.get(pk, 0)
+            )
+    return facts
 
 
 def _chassis_names(ids: QuerySet[Machine, Any]) -> dict[int, set[str]]:

@@ -17,12 +17,22 @@ from scheduling.roles import WaitCode
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What was written last about a waiting machine."""
+
+    code: str
+    reason: str
+    since: datetime
+    eligible_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """Machines without a role: who may get one, who is barred and why, what was written last."""
 
     candidates: tuple[Candidate, ...]
     barred: Mapping[int, Wait]
-    known: Mapping[int, Waiting]
+    known: Mapping[int, Known]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +46,11 @@ class _Claimed:
 def read_pool(*, ranges: Ranges, now: datetime) -> Pool:
     """Read every machine that holds no role, but those that an operator keeps released."""
     created = dict(unassigned_machines().order_by().values_list("pk", "created_at"))
-    known = {
-        row.machine_id: row
-        for row in Waiting.objects.filter(machine__assignment__isnull=True).order_by()
-    }
-    wanted = {
-        pk: at for pk, at in created.items() if pk not in known or not _is_released(known[pk])
-    }
+    rows = Waiting.objects.filter(machine__assignment__isnull=True).order_by()
+    columns = ("machine_id", "code", "reason", "since", "eligible_at")
+    known = {pk: Known(*rest) for pk, *rest in rows.values_list(*columns)}
+    released = {pk for pk, row in known.items() if row.code == WaitCode.RELEASED}
+    wanted = {pk: at for pk, at in created.items() if pk not in released}
     if not wanted:
         return Pool((), {}, known)
     facts = current_facts(unassigned_machines())
@@ -80,7 +88,7 @@ def _judge(
     return facts.boot_mac, facts.failure_domain, bar
 
 
-def _eligible_at(known: Waiting | None, created_at: datetime, now: datetime) -> datetime:
+def _eligible_at(known: Known | None, created_at: datetime, now: datetime) -> datetime:
     """Since when nothing bars the machine: its discovery, unless it was barred in between."""
     if known is None:
         return created_at
@@ -108,7 +116,3 @@ def _read_conflicts() -> dict[int, dict[str, str]]:
     for row in rows:
         conflicts[row.machine_id][row.kind] = f"{row}; {row.detail}"
     return conflicts
-
-
-def _is_released(waiting: Waiting) -> bool:
-    return waiting.code == WaitCode.RELEASED

@@ -16,6 +16,7 @@ from scheduling.services import (
     set_values,
     update_cluster,
 )
+from scheduling.services.scheduler import BATCH
 from scheduling.tests.factories import (
     LATER,
     AssignmentFactory,
@@ -326,7 +327,7 @@ def test_stale_reasons_of_placed_machines_vanish(cluster):
 
 def test_ten_thousand_machines_are_placed_in_one_pass(cluster, django_assert_max_num_queries):
     make_fleet(10_000)
-    batches = 10_000 / 250
+    batches = 10_000 / BATCH
     with django_assert_max_num_queries(int(40 + 30 * batches)):
         result = run_scheduler(cluster=cluster, now=LATER)
     assert (result.control_plane, result.nodes, result.waiting) == (3, 9_997, 0)
