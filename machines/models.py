@@ -8,14 +8,6 @@ from enjoliver.common.addresses import MACAddressField
 from machines.states import State
 
 
-class MachineQuerySet(models.QuerySet["Machine"]):
-    """Reads that several callers share."""
-
-    def with_facts(self) -> MachineQuerySet:
-        """Machines with interfaces and disks in two further queries, in a stable order."""
-        return self.prefetch_related("interfaces", "disks").order_by("created_at", "pk")
-
-
 class Machine(models.Model):
     """One machine: an SMBIOS UUID plus the MACs of its interfaces.
 
@@ -46,8 +38,6 @@ class Machine(models.Model):
         default=dict, blank=True, help_text="The last report as sent, without the journal."
     )
     facts_digest = models.CharField(max_length=64, blank=True, default="")
-
-    objects = MachineQuerySet.as_manager()
 
     class Meta:
         constraints = [

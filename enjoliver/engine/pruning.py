@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from enjoliver.common.leases import hold_lease
-from machines.services import prune_history
+from machines.services import prune_history, recheck_conflicts
 from matchbox_sync.services import prune_revisions
 from scheduling.models import Cluster
 
@@ -22,6 +22,7 @@ def prune_all() -> bool:
         if lease is None:
             return False
         prune_history(before=timezone.now() - timedelta(days=settings.HISTORY_DAYS))
+        recheck_conflicts()
         for cluster in Cluster.objects.all():
             lease.renew()
             prune_revisions(cluster=cluster)

@@ -68,6 +68,7 @@ def derive_conflicts(
     """Open and close the derived conflicts over `subjects`; returns the machines concerned.
 
     `machine_id` is the machine that caused the look, `held` those subjects that it holds now.
+    The caller announces the machines.
     """
     spans = _spans(subjects)
     wanted: set[Holding] = set()
@@ -88,6 +89,7 @@ def recheck_conflicts() -> set[int]:
     """Derive all conflicts of the fleet again, in a constant number of queries.
 
     Repairs what two discoveries that committed in the same moment could not see of each other.
+    Returns the machines whose conflicts changed.
     """
     contended = [
         (kind, subject)
@@ -104,23 +106,18 @@ def recheck_conflicts() -> set[int]:
             **{f"{column}__in": [s for k, s in contended if k == kind]}
         ).values_list(column, _owner(kind))
     }
-    return _settle(
-        wanted, list(MachineConflict.objects.filter(kind__in=DERIVED).select_related("machine"))
-    )
+    rows = MachineConflict.objects.filter(kind__in=DERIVED).select_related("machine")
+    with transaction.atomic():
+        touched = _settle(wanted, list(rows))
+        announce(touched)
+    return touched
 
 
 def open_conflict(*, machine: Machine, kind: str, subject: str, detail: str) -> bool:
     """Open a conflict of `machine` over `subject`, once; True when it was not open before."""
-    now = timezone.now()
     with transaction.atomic():
-        _, is_opened = MachineConflict.objects.get_or_create(
-            machine=machine,
-            kind=kind,
-            subject=subject,
-            defaults={"detail": one_line(detail, 300), "opened_at": now, "seen_at": now},
-        )
+        is_opened = _open_row(machine, kind, subject, detail)
         if is_opened:
-            _note(machine, kind, f"{subject}: {detail}", is_open=True)
             announce([machine.pk])
     return is_opened
 
@@ -133,6 +130,7 @@ def close_conflicts(*, machine: Machine, kind: str, keep: Iterable[str] = ()) ->
     if not rows.exists():
         return 0
     with transaction.atomic():
+        announce([machine.pk])
         return _close(list(rows.select_related("machine")))
 
 
@@ -220,19 +218,26 @@ def _open(missing: Sequence[Holding], wanted: set[Holding]) -> None:
     for holder, kind, subject in missing:
         other = next(pk for pk in others[kind, subject] if pk != holder)
         if holder in machines and other in machines:
-            open_conflict(
-                machine=machines[holder],
-                kind=kind,
-                subject=subject,
-                detail=f"also at the machine {machines[other]}",
-            )
+            _open_row(machines[holder], kind, subject, f"also at the machine {machines[other]}")
+
+
+def _open_row(machine: Machine, kind: str, subject: str, detail: str) -> bool:
+    now = timezone.now()
+    _, is_opened = MachineConflict.objects.get_or_create(
+        machine=machine,
+        kind=kind,
+        subject=subject,
+        defaults={"detail": one_line(detail, 300), "opened_at": now, "seen_at": now},
+    )
+    if is_opened:
+        _note(machine, kind, f"{subject}: {detail}", is_open=True)
+    return is_opened
 
 
 def _close(rows: Sequence[MachineConflict]) -> int:
     deleted, _ = MachineConflict.objects.filter(pk__in=[row.pk for row in rows]).delete()
     for row in rows:
         _note(row.machine, row.kind, row.subject, is_open=False)
-    announce(row.machine_id for row in rows)
     return deleted
 
 

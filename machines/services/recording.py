@@ -73,7 +73,7 @@ def _record_once(report: DiscoveryReport) -> RecordedDiscovery:
         announce(touched | ({machine.pk} if is_changed or is_new else set()))
         _follow(machine, report)
     # Two machines that were stored in the same moment did not see each other above.
-    _derive(machine, former, present)
+    announce(_derive(machine, former, present))
     return RecordedDiscovery(machine, is_new=is_new)
 
 
@@ -91,7 +91,7 @@ def _touch(machine: Machine, report: DiscoveryReport) -> None:
     _follow(machine, report)
     if MachineConflict.objects.filter(machine=machine, kind__in=DERIVED).exists():
         present = Claims(report.uuid, frozenset(report.macs), report.boot_address)
-        _derive(machine, NOBODY, present)
+        announce(_derive(machine, NOBODY, present))
 
 
 def _follow(machine: Machine, report: DiscoveryReport) -> None:

@@ -16,6 +16,7 @@ from machines.services import (
     recheck_conflicts,
     record_discovery,
 )
+from machines.signals import facts_changed
 from machines.tests.factories import MachineFactory, address_of, document, mac_of, uuid_of
 
 pytestmark = pytest.mark.django_db
@@ -202,6 +203,22 @@ def test_two_discriminators_never_collide():
     third = record(machine_document(2, uuid=1))
     assert third.discriminator == f"{mac_of(2)}#2"
     assert Machine.objects.count() == 3
+
+
+def test_both_sides_of_a_conflict_are_announced_once(django_capture_on_commit_callbacks):
+    heard: list[int] = []
+
+    def hear(machine_id: int, **kwargs: Any) -> None:
+        heard.append(machine_id)
+
+    first = record(machine_document(1))
+    facts_changed.connect(hear)
+    try:
+        with django_capture_on_commit_callbacks(execute=True):
+            second = record(machine_document(2, mac=1, address=1))
+    finally:
+        facts_changed.disconnect(hear)
+    assert heard == [first.pk, second.pk]
 
 
 def test_other_apps_open_and_close_conflicts_of_their_own(
