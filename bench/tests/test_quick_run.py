@@ -1,0 +1,36 @@
+"""The whole harness once, small: every stage measures, every fact holds, no ratio is judged."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from bench.__main__ import STAGES, main
+from bench.places import ROOT
+
+
+@pytest.mark.e2e
+@pytest.mark.matchbox
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_runs_and_its_facts_hold(stage, tmp_path):
+    command = [sys.executable, "-m", "bench", "--quick", "--only", stage, "--database", "sqlite"]
+    command += ["--cache", str(tmp_path / "cache"), "--results", str(tmp_path / "results")]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
+    (file,) = (tmp_path / "results").iterdir()
+    (result,) = json.loads(file.read_text())["stages"]
+    assert result["error"] == ""
+    assert result["figures"]
+    assert all(fact["holds"] for fact in result["facts"])
+    assert not (tmp_path / "cache" / "scratch").exists()
+
+
+def test_a_stage_that_cannot_be_measured_is_no_success(tmp_path, monkeypatch, capsys):
+    def broken(context):
+        raise RuntimeError("no server")
+
+    monkeypatch.setitem(STAGES, "storm", broken)
+    arguments = ["--quick", "--only", "storm", "--cache", str(tmp_path / "cache")]
+    assert main([*arguments, "--results", str(tmp_path / "results")]) == 2
+    assert "no server" in capsys.readouterr().out
