@@ -1,4 +1,4 @@
-"""The project package: settings, URLs, Celery app, health. Imports the apps; only `common` is imported by them."""
+"""The project package: settings, URLs, Celery, the engine's own app; apps import `common` only."""
 
 from enjoliver.celery import app as celery_app
 

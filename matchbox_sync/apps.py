@@ -9,8 +9,7 @@ class MatchboxSyncConfig(AppConfig):
     verbose_name = "Matchbox sync (derived)"
 
     def ready(self) -> None:
-        from scheduling.signals import intent_changed
-
         from matchbox_sync.receivers import sync_soon
+        from scheduling.signals import intent_changed
 
         intent_changed.connect(sync_soon, dispatch_uid="matchbox_sync.sync_soon")

@@ -1,6 +1,7 @@
 """The boot routes, with and without held content, with and without matchbox."""
 
 import json
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -161,13 +162,13 @@ class TestIgnition:
         assert client.get(url, headers={"if-none-match": '"other"'}).status_code == 200
 
     def test_a_stale_gate_stops_discovery_but_not_a_verified_config(self, client, synced):
-        SyncState.objects.update(notified_at=timezone.now() - timezone.timedelta(minutes=5))
+        SyncState.objects.update(notified_at=timezone.now() - timedelta(minutes=5))
         assert client.get(f"/ignition?{query_of(3)}").status_code == 503
         assert client.get(f"/ignition?{query_of(2, installed=True)}").status_code == 200
         assert client.get(f"/ignition-pxe?{query_of(3)}").status_code == 200
 
     def test_a_clock_that_stepped_back_closes_the_gate(self, client, synced):
-        SyncState.objects.update(notified_at=timezone.now() + timezone.timedelta(hours=1))
+        SyncState.objects.update(notified_at=timezone.now() + timedelta(hours=1))
         assert client.get("/sync-notify").status_code == 503
 
     def test_a_new_role_is_503_until_the_sync_has_seen_it(self, client, synced):
