@@ -23,7 +23,9 @@ def pack(body: bytes, dictionary: zstandard.ZstdCompressionDict | None = None) -
     return zstandard.ZstdCompressor(level=_LEVEL, dict_data=dictionary).compress(body)
 
 
-def unpack(data: bytes, dictionary: zstandard.ZstdCompressionDict | None = None) -> bytes:
+def unpack(
+    data: bytes | memoryview, dictionary: zstandard.ZstdCompressionDict | None = None
+) -> bytes:
     """Undo `pack`."""
     return zstandard.ZstdDecompressor(dict_data=dictionary).decompress(bytes(data))
 
@@ -54,7 +56,7 @@ def store_documents(bodies: Mapping[str, bytes], *, base: str | None = None) -> 
     Document.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def unpack_document(data: bytes, base_sha512: str | None) -> bytes:
+def unpack_document(data: bytes | memoryview, base_sha512: str | None) -> bytes:
     """The body of a Document row whose columns were already read."""
     return unpack(data, _dictionary(base_sha512) if base_sha512 else None)
 

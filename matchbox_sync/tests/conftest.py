@@ -27,7 +27,8 @@ def cluster(db, settings, tmp_path):
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+    return port
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class AssetListView(MachineView):
     def get(self, request: HttpRequest) -> HttpResponse:
         """The paths below /assets, at most a thousand."""
         root = settings.ASSETS_PATH
-        names = []
+        names: list[str] = []
         for file in root.rglob("*") if root.is_dir() else ():
             if file.is_file() and len(names) < MAX_LISTED:
                 names.append(file.relative_to(root).as_posix())
