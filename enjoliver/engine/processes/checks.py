@@ -1,19 +1,21 @@
-"""What must be true before anything is started; each problem names the setting to change."""
+"""What must be true before anything is started; each problem names the setting to change.
+
+What a setting may be at all is a system check (`enjoliver.engine.checks`), which every command
+runs; here is what depends on this machine.
+"""
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import shutil
 import socket
-from contextlib import suppress
 
 from enjoliver.engine.processes.config import RunConfig, split_address
 
 
 def configuration_problems(config: RunConfig) -> list[str]:
-    """Problems of the settings alone, whatever else runs on this machine."""
-    problems = [_state_dir_problem(config), _api_uri_problem(config), _matchbox_problem(config)]
+    """Problems that stay, whatever else runs on this machine."""
+    problems = [_state_dir_problem(config), _matchbox_problem(config)]
     problems += [
         f"{name} is {count}: it must be at least 1."
         for name, count in (
@@ -38,14 +40,6 @@ def port_problems(config: RunConfig) -> list[str]:
     return [problem for problem in problems if problem]
 
 
-def is_loopback(address: str) -> bool:
-    """Whether only this machine can reach an address `HOST:PORT`."""
-    host, _ = split_address(address)
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
-
-
 def _state_dir_problem(config: RunConfig) -> str:
     try:
         config.state_dir.mkdir(parents=True, exist_ok=True)
@@ -56,15 +50,6 @@ def _state_dir_problem(config: RunConfig) -> str:
     if any(not character.isprintable() for character in str(config.state_dir)):
         return "ENJOLIVER_STATE_DIR has a control character in its name."
     return ""
-
-
-def _api_uri_problem(config: RunConfig) -> str:
-    if config.api_uri or is_loopback(config.bind):
-        return ""
-    return (
-        f"ENJOLIVER_BIND={config.bind} listens on more than loopback, so machines need the "
-        "engine's address: set ENJOLIVER_API_URI, for example http://10.0.0.1:5000."
-    )
 
 
 def _matchbox_problem(config: RunConfig) -> str:

@@ -14,7 +14,6 @@ class RunConfig:
 
     state_dir: Path
     bind: str
-    api_uri: str  # as configured; "" when it was not
     matchbox_bind: str | None
     matchbox_bin: str
     matchbox_path: Path
@@ -53,7 +52,6 @@ def config_from_settings() -> RunConfig:
     return RunConfig(
         state_dir=settings.STATE_DIR,
         bind=settings.BIND,
-        api_uri=configured["ENJOLIVER_API_URI"].value,
         matchbox_bind=None if runs_elsewhere else settings.MATCHBOX_BIND,
         matchbox_bin=settings.MATCHBOX_BIN,
         matchbox_path=settings.MATCHBOX_PATH,

@@ -93,7 +93,7 @@ class Engine:
         self._supervisor = subprocess.Popen(
             command,
             env={**_environment(config), **environment, **marks(config.state_dir, run_id)},
-            cwd=settings.BASE_DIR,
+            cwd=config.state_dir,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,  # its log file says the same; a full disk must not end it

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from enjoliver.engine.processes.config import RunConfig
+from enjoliver.engine.processes.errors import CannotStart
 from enjoliver.engine.processes.programs import Program
 
 _ROTATION = {"maxbytes": "10MB", "backups": "5"}
@@ -17,7 +18,10 @@ START_SECONDS = 5
 
 
 def supervisor_file(config: RunConfig, programs: Iterable[Program], directory: Path) -> str:
-    """The text of supervisord.conf. No network listener, no socket: signals are enough."""
+    """The text of supervisord.conf, for a supervisor started in the state directory.
+
+    No network listener, no socket: signals are enough.
+    """
     sections = [_section("supervisord", _supervisor(config))]
     sections += [
         _section(f"program:{program.name}", _program(config, program, directory))
@@ -30,9 +34,9 @@ def _supervisor(config: RunConfig) -> dict[str, str]:
     options = {
         "nodaemon": "true",
         "silent": "true",  # our own process reads its log and says it in plain words
-        "logfile": str(log_path(config, "supervisor")),
-        "pidfile": str(config.state_dir / "supervisord.pid"),
-        "childlogdir": str(config.logs_dir),
+        "logfile": _from_state_dir(config, log_path(config, "supervisor")),
+        "pidfile": "supervisord.pid",
+        "childlogdir": _from_state_dir(config, config.logs_dir),
         "umask": "022",
         **{f"logfile_{key}": value for key, value in _ROTATION.items()},
     }
@@ -55,7 +59,7 @@ def _program(config: RunConfig, program: Program, directory: Path) -> dict[str, 
         "stopasgroup": str(program.stops_as_group).lower(),
         "killasgroup": "true",
         "redirect_stderr": "true",
-        "stdout_logfile": str(log_path(config, program.name)),
+        "stdout_logfile": _from_state_dir(config, log_path(config, program.name)),
         **{f"stdout_logfile_{key}": value for key, value in _ROTATION.items()},
     }
 
@@ -63,6 +67,11 @@ def _program(config: RunConfig, program: Program, directory: Path) -> dict[str, 
 def log_path(config: RunConfig, program_name: str) -> Path:
     """The log file of one program."""
     return config.logs_dir / f"{program_name}.log"
+
+
+def _from_state_dir(config: RunConfig, path: Path) -> str:
+    """A relative path: supervisor expands `%` in names of log files twice, so they hold none."""
+    return str(path.relative_to(config.state_dir))
 
 
 def _section(name: str, options: dict[str, str]) -> str:
@@ -73,5 +82,5 @@ def _section(name: str, options: dict[str, str]) -> str:
 def _escaped(value: str) -> str:
     """`%` begins an expansion in supervisor's files; ` ;` would begin a comment."""
     if " ;" in value:
-        raise ValueError(f"supervisor cannot take {value!r}: a semicolon follows a space")
+        raise CannotStart([f"A path must not have a semicolon after a space: {value}"])
     return value.replace("%", "%%")

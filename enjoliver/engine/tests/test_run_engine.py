@@ -1,0 +1,187 @@
+"""`manage.py run` as an operator meets it: started, killed in parts, stopped, started again."""
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+
+import httpx
+import psutil
+import pytest
+from django.conf import settings
+
+from enjoliver.engine.processes.runfile import request_stop, running_supervisor
+from enjoliver.engine.tests.runs import (
+    environment,
+    free_port,
+    is_alive,
+    private_services,
+    running_engine,
+    wait_until,
+)
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    """One engine for the tests that leave it running."""
+    with running_engine(tmp_path_factory.mktemp("shared") / "var") as run:
+        run.wait_until_up()
+        yield run
+
+
+def refused(variables):
+    """Output and exit status of a run that is expected not to start."""
+    command = [sys.executable, "manage.py", "run"]
+    ended = subprocess.run(
+        command, cwd=settings.BASE_DIR, env=variables, capture_output=True, text=True, timeout=60
+    )
+    return ended.stdout + ended.stderr, ended.returncode
+
+
+def log_in(url, password):
+    """Whether the console lets `admin` in with this password."""
+    with httpx.Client(base_url=url, timeout=10) as client:
+        page = client.get("/admin/login/").text
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)[1]
+        form = {"username": "admin", "password": password, "csrfmiddlewaretoken": token}
+        answer = client.post("/admin/login/?next=/admin/", data=form, headers={"Referer": url})
+        return answer.status_code == 302
+
+
+def test_the_generated_password_opens_the_console_and_only_its_owner_can_read_it(engine):
+    file = engine.state_dir / "admin-password"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE((engine.state_dir / "secret-key").stat().st_mode) == 0o600
+    assert str(file) in engine.output
+    assert log_in(engine.url, file.read_text().strip())
+    assert not log_in(engine.url, "another password")
+
+
+def test_nothing_but_the_two_announced_ports_is_listened_on(engine):
+    listening = {
+        connection.laddr.port
+        for process in engine.processes()
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+    announced = {int(port) for port in re.findall(r"http://127\.0\.0\.1:(\d+)\b", engine.output)}
+    assert listening == announced
+    assert len(listening) == 2
+
+
+def test_a_second_run_on_the_same_state_directory_is_refused(engine):
+    before = {process.pid for process in engine.processes()}
+    output, status = refused(environment(engine.state_dir))
+    assert status == 1
+    assert "already runs on the state directory" in output
+    assert f"process {engine.process.pid}" in output
+    assert "ENJOLIVER_STATE_DIR" in output
+    assert before <= {process.pid for process in engine.processes()}
+
+
+def test_a_killed_web_server_comes_back_and_the_operator_is_told(engine):
+    killed = engine.leader("gunicorn")
+    killed.kill()
+    wait_until(lambda: not is_alive(killed), "the killed web server is gone")
+    wait_until(engine.answers, "the web server answers again")
+    assert engine.leader("gunicorn").pid != killed.pid
+    wait_until(lambda: "The web server was started again" in engine.output, "it is said")
+    assert "The web server ended by itself (terminated by SIGKILL)" in engine.output
+
+
+def test_children_of_a_killed_worker_are_ended_and_the_worker_comes_back(engine):
+    worker = engine.leader("celery")
+    left = worker.children(recursive=True)
+    worker.kill()
+    wait_until(lambda: not any(is_alive(child) for child in left), "no child is left")
+    wait_until(lambda: engine.leader("celery").pid != worker.pid, "a new worker runs")
+
+
+def test_a_port_in_use_is_named_with_its_setting_and_nothing_is_started(tmp_path, engine):
+    taken = engine.url.rpartition(":")[2]
+    variables = environment(tmp_path / "var", ENJOLIVER_BIND=f"127.0.0.1:{taken}")
+    output, status = refused(variables)
+    assert status == 1
+    assert (
+        f"ENJOLIVER_BIND=127.0.0.1:{taken} cannot be listened on: Address already in use" in output
+    )
+    assert not (tmp_path / "var" / "enjoliver.sqlite3").exists()
+    assert not (tmp_path / "var" / "run.pid").exists()
+
+
+def test_an_engine_beyond_loopback_must_know_the_address_that_machines_use(tmp_path):
+    variables = environment(tmp_path / "var", ENJOLIVER_BIND=f"0.0.0.0:{free_port()}")
+    output, status = refused(variables)
+    assert status == 1
+    assert "ENJOLIVER_API_URI is not set" in output
+    assert not (tmp_path / "var" / "run.pid").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_all_processes_and_the_state_survives(tmp_path, number):
+    with private_services() as services:
+        variables = environment(tmp_path / "var", **services)
+        with running_engine(tmp_path / "var", variables) as run:
+            run.wait_until_up()
+            started = run.processes()
+            assert len(started) >= 8  # supervisor, matchbox, gunicorn + 1, celery + 3
+            password = (run.state_dir / "admin-password").read_text()
+            assert run.stop(number) == 0, run.output
+            assert not any(is_alive(process) for process in started)
+            assert run.processes() == []
+            assert running_supervisor(run.state_dir) is None
+            assert "Stopped; the state stays" in run.output
+        if number == signal.SIGTERM:
+            with running_engine(tmp_path / "var", variables) as run:
+                run.wait_until_up()
+                assert (run.state_dir / "admin-password").read_text() == password
+                assert log_in(run.url, password.strip())
+
+
+def test_a_request_to_stop_ends_the_run_well(tmp_path):
+    with running_engine(tmp_path / "var") as run:
+        run.wait_until_up()
+        assert request_stop(run.state_dir)
+        assert run.process.wait(60) == 0
+        assert run.processes() == []
+        assert not request_stop(run.state_dir)
+
+
+def test_a_run_killed_with_minus_nine_takes_everything_with_it(tmp_path):
+    with running_engine(tmp_path / "var") as run:
+        run.wait_until_up()
+        run.process.kill()
+        run.process.wait()
+        wait_until(lambda: run.processes() == [], "all processes have ended")
+
+
+def test_the_next_run_clears_what_a_killed_supervisor_left(tmp_path):
+    with private_services() as services:
+        variables = environment(tmp_path / "var", **services)
+        with running_engine(tmp_path / "var", variables) as run:
+            run.wait_until_up()
+            supervisor = run.supervisor
+            # Stopped first, so that neither can clear up after the other.
+            os.kill(run.process.pid, signal.SIGSTOP)
+            supervisor.kill()
+            os.kill(run.process.pid, signal.SIGKILL)
+            run.process.wait()
+            left = run.processes()
+            assert len(left) >= 7
+            with running_engine(tmp_path / "var", variables) as again:
+                again.wait_until_up()
+                assert not any(is_alive(process) for process in left)
+                assert "an earlier run had left behind" in again.output
+
+
+def test_a_run_whose_supervisor_is_killed_ends_the_rest_and_says_so(tmp_path):
+    with running_engine(tmp_path / "var") as run:
+        run.wait_until_up()
+        run.supervisor.kill()
+        assert run.process.wait(60) == 1
+        assert run.processes() == []
+        assert "The supervisor ended by itself (signal 9)" in run.output
