@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
 
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
 
 from enjoliver.common.addresses import normalise_mac
+
+Column = TypeVar("Column", bound=Callable[..., Any])
 
 
 class ReportedAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyped
@@ -62,6 +66,16 @@ class ReadOnlyInline(TabularInline):  # type: ignore[misc] # unfold is untyped
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """As for `ReportedAdmin`."""
         return False
+
+
+def badge(
+    *, description: str, ordering: str, label: str | Mapping[str, str]
+) -> Callable[[Column], Column]:
+    """A column shown as a coloured badge: one colour, or one for each text (unfold's `display`)."""
+    return cast(
+        "Callable[[Column], Column]",
+        display(description=description, ordering=ordering, label=label),
+    )
 
 
 def preformatted(text: str) -> SafeString:

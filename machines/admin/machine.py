@@ -12,10 +12,9 @@ from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
-from unfold.decorators import display
 
 from enjoliver.common.errors import EngineError
-from machines.admin.base import ReadOnlyInline, ReportedAdmin, preformatted
+from machines.admin.base import ReadOnlyInline, ReportedAdmin, badge, preformatted
 from machines.models import BootJournal, Disk, Interface, Machine, MachineConflict
 from machines.services import forget_machine, request_reinstall, set_labels
 from machines.services.operations import check_labels
@@ -98,7 +97,7 @@ class InterfaceInline(ReadOnlyInline):
         rows: QuerySet[Interface] = super().get_queryset(request)
         return rows.select_related("chassis_port__chassis")
 
-    @display(description="Switch port")
+    @admin.display(description="Switch port")
     def port(self, row: Interface) -> str:
         """The switch port, as LLDP named it."""
         return str(row.chassis_port) if hasattr(row, "chassis_port") else "-"
@@ -213,41 +212,41 @@ class MachineAdmin(ReportedAdmin):
         """Labels go through the service; nothing else is written."""
         set_labels(machine=obj, labels=form.cleaned_data["labels"], actor=_actor(request))
 
-    @display(description="Name", ordering="boot_fqdn")
+    @admin.display(description="Name", ordering="boot_fqdn")
     def name(self, machine: Any) -> str:
         """The name that the boot interface claims."""
         return machine.boot_fqdn or "-"
 
-    @display(description="Address", ordering="boot_cidrv4")
+    @admin.display(description="Address", ordering="boot_cidrv4")
     def address(self, machine: Any) -> str:
         """The address of the boot interface."""
         return machine.boot_cidrv4 or "-"
 
-    @display(description="State", ordering="state", label=BADGES)
+    @badge(description="State", ordering="state", label=BADGES)
     def state_badge(self, machine: Machine) -> str:
         """The state in words."""
         return State(machine.state).label
 
-    @display(description="Conflicts", ordering="conflict_count", label="danger")
+    @badge(description="Conflicts", ordering="conflict_count", label="danger")
     def conflicts_badge(self, machine: Any) -> str:
         """How many conflicts are open; empty for none."""
         return str(machine.conflict_count or "")
 
-    @display(description="Moves")
+    @admin.display(description="Moves")
     def recent_states(self, machine: Machine) -> SafeString | str:
         """The last moves from state to state."""
         rows = machine.state_changes.all()[:RECENT]
         lines = ((f"{row.at:%Y-%m-%d %H:%M:%S}", row, row.by, row.reason) for row in rows)
         return format_html_join("", "<div>{} {} by {} {}</div>", lines) or "-"
 
-    @display(description="Events")
+    @admin.display(description="Events")
     def recent_events(self, machine: Machine) -> SafeString | str:
         """The last lines of its timeline."""
         rows = machine.events.all()[:RECENT]
         lines = ((f"{row.at:%Y-%m-%d %H:%M:%S}", row.message, row.actor) for row in rows)
         return format_html_join("", "<div>{} {} {}</div>", lines) or "-"
 
-    @display(description="As sent, without the journal")
+    @admin.display(description="As sent, without the journal")
     def report(self, machine: Machine) -> SafeString:
         """The document that the machine posted last."""
         return preformatted(json.dumps(machine.facts, indent=2, ensure_ascii=False))

@@ -6,9 +6,8 @@ from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.decorators import display
 
-from machines.admin.base import ReportedAdmin, preformatted
+from machines.admin.base import ReportedAdmin, badge, preformatted
 from machines.models import (
     BootJournal,
     Chassis,
@@ -46,7 +45,7 @@ class ChassisAdmin(ReportedAdmin):
         rows: QuerySet[Chassis] = super().get_queryset(request)
         return rows.annotate(port_number=Count("ports"))
 
-    @display(description="Ports in use", ordering="port_number")
+    @admin.display(description="Ports in use", ordering="port_number")
     def port_count(self, chassis: Chassis) -> int:
         """How many interfaces are plugged into it."""
         return int(getattr(chassis, "port_number", 0))
@@ -68,7 +67,7 @@ class BootJournalAdmin(ReportedAdmin):
         rows: QuerySet[BootJournal] = super().get_queryset(request)
         return rows.defer("lines_zstd")
 
-    @display(description="Journal")
+    @admin.display(description="Journal")
     def text(self, journal: BootJournal) -> SafeString:
         """All lines."""
         return preformatted("\n".join(journal_lines(journal)))
@@ -95,7 +94,7 @@ class EventAdmin(ReportedAdmin):
     search_fields = ("message", "machine__uuid", "machine__boot_mac")
     ordering = ("-at", "-pk")
 
-    @display(
+    @badge(
         description="Level",
         ordering="level",
         label={

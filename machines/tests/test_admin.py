@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from django.contrib import admin
@@ -38,10 +39,10 @@ def fleet():
     for number in (1, 2):
         record_discovery(report=parse_report(document(number)))
     machine = Machine.objects.first()
-    MachineConflictFactory(machine=machine)
-    EventFactory(machine=machine, message="<script>alert(1)</script>", level="error")
-    StateChangeFactory(machine=machine)
-    UnknownBootFactory()
+    MachineConflictFactory.create(machine=machine)
+    EventFactory.create(machine=machine, message="<script>alert(1)</script>", level="error")
+    StateChangeFactory.create(machine=machine)
+    UnknownBootFactory.create()
     return machine
 
 
@@ -91,7 +92,7 @@ def test_questions_an_operator_asks(admin_client, fleet, query, number):
 def test_labels_are_edited_and_facts_are_not(admin_client, fleet):
     path = page(Machine, "change", fleet.pk)
     inlines = admin_client.get(path).context["inline_admin_formsets"]
-    form = {"labels": '{"rack": "7"}', "state": "running", "uuid": "x"}
+    form: dict[str, Any] = {"labels": '{"rack": "7"}', "state": "running", "uuid": "x"}
     for inline in inlines:
         prefix = inline.formset.prefix
         total = inline.formset.total_form_count() if not inline.formset.initial_forms else 0
@@ -135,7 +136,7 @@ def test_a_reader_sees_no_actions(client, django_user_model):
     reader = django_user_model.objects.create_user("reader", password="x", is_staff=True)
     reader.user_permissions.add(Permission.objects.get(codename="view_machine"))
     client.force_login(reader)
-    machine = MachineFactory(running=True)
+    machine = MachineFactory.create(running=True)
     assert client.get(page(Machine)).status_code == 200
     run(client, "reinstall", machine)
     run(client, "forget", machine)
@@ -143,7 +144,7 @@ def test_a_reader_sees_no_actions(client, django_user_model):
 
 
 def test_a_journal_is_shown_as_text(admin_client, fleet):
-    answer = admin_client.get(page(BootJournal, "change", BootJournal.objects.first().pk))
+    answer = admin_client.get(page(BootJournal, "change", BootJournal.objects.all()[0].pk))
     assert "files: op(1): [finished]" in answer.content.decode()
 
 

@@ -224,7 +224,7 @@ def test_both_sides_of_a_conflict_are_announced_once(django_capture_on_commit_ca
 def test_other_apps_open_and_close_conflicts_of_their_own(
     django_capture_on_commit_callbacks,
 ):
-    machine = MachineFactory()
+    machine = MachineFactory.create()
 
     def open_one(subject: str) -> bool:
         return open_conflict(
@@ -242,7 +242,7 @@ def test_other_apps_open_and_close_conflicts_of_their_own(
 def test_a_machine_in_use_is_not_forgotten(monkeypatch):
     from django.db.models import ProtectedError
 
-    machine = MachineFactory()
+    machine = MachineFactory.create()
 
     def refuse(self: Machine) -> None:
         raise ProtectedError("an assignment", set())

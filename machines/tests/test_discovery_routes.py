@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -19,7 +20,7 @@ from machines.tests.factories import (
 )
 
 pytestmark = pytest.mark.django_db
-USAGE = {"boot-info": {}, "interfaces": [], "disks": [], "lldp": {}}
+USAGE: dict[str, Any] = {"boot-info": {}, "interfaces": [], "disks": [], "lldp": {}}
 
 
 def post(client, body, content_type="application/x-www-form-urlencoded"):
@@ -127,7 +128,7 @@ def test_the_order_is_that_of_the_first_report_and_stays(client):
 def test_all_samples_come_back_each_once(client):
     for _ in range(2):
         for number in range(23):
-            changes = {"disks": None} if number % 3 else {}
+            changes: dict[str, Any] = {"disks": None} if number % 3 else {}
             if number % 4 == 0:
                 changes["lldp"] = {"is_file": False, "data": {"interfaces": None}}
             assert post(client, document(number, **changes)).status_code == 200
@@ -156,8 +157,8 @@ def test_interfaces_are_one_flat_list(client):
 
 def test_lists_cost_the_same_queries_for_any_fleet(client, django_assert_num_queries):
     for machine in MachineFactory.create_batch(30):
-        InterfaceFactory(machine=machine)
-        DiskFactory(machine=machine)
+        InterfaceFactory.create(machine=machine)
+        DiskFactory.create(machine=machine)
     with django_assert_num_queries(3):
         assert len(client.get("/discovery").json()) == 30
     with django_assert_num_queries(1):

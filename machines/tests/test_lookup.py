@@ -21,9 +21,9 @@ def find(mac: str, uuid: str = "") -> Machine:
 
 
 def test_a_machine_is_found_by_any_of_its_macs_in_one_look_up(django_assert_num_queries):
-    machine = MachineFactory()
-    further = InterfaceFactory(machine=machine)
-    InterfaceFactory(machine=machine, mac=further.mac, name="bond0")
+    machine = MachineFactory.create()
+    further = InterfaceFactory.create(machine=machine)
+    InterfaceFactory.create(machine=machine, mac=further.mac, name="bond0")
     with django_assert_num_queries(1):
         assert find(further.mac.upper().replace(":", "-"), machine.uuid.upper()) == machine
 
@@ -35,24 +35,24 @@ def test_an_unknown_mac_is_an_unknown_machine():
 
 def test_with_the_uuid_that_machine_is_meant():
     first, second = MachineFactory.create_batch(2)
-    shared = InterfaceFactory(machine=first).mac
-    InterfaceFactory(machine=second, mac=shared)
+    shared = InterfaceFactory.create(machine=first).mac
+    InterfaceFactory.create(machine=second, mac=shared)
     assert find(shared, first.uuid) == first
     assert find(shared, second.uuid) == second
 
 
 def test_without_uuid_the_installed_one_comes_first_then_the_newest_report():
-    old = MachineFactory(updated_at=EPOCH)
-    new = MachineFactory(updated_at=EPOCH + timedelta(hours=1))
-    shared = InterfaceFactory(machine=old).mac
-    InterfaceFactory(machine=new, mac=shared)
+    old = MachineFactory.create(updated_at=EPOCH)
+    new = MachineFactory.create(updated_at=EPOCH + timedelta(hours=1))
+    shared = InterfaceFactory.create(machine=old).mac
+    InterfaceFactory.create(machine=new, mac=shared)
     assert find(shared) == new
     Machine.objects.filter(pk=old.pk).update(installed_at=EPOCH)
     assert find(shared) == old
 
 
 def test_another_uuid_is_a_conflict_that_the_operator_sees_once():
-    machine = MachineFactory()
+    machine = MachineFactory.create()
     for number in range(3):
         with pytest.raises(IdentityConflict):
             find(machine.boot_mac, uuid_of(1000 + number))
@@ -65,7 +65,7 @@ def test_another_uuid_is_a_conflict_that_the_operator_sees_once():
 
 
 def test_a_repeated_mismatch_costs_two_reads_and_no_write(django_assert_num_queries):
-    machine = MachineFactory()
+    machine = MachineFactory.create()
     with pytest.raises(IdentityConflict):
         find(machine.boot_mac, uuid_of(1000))
     with django_assert_num_queries(2), pytest.raises(IdentityConflict):
@@ -74,7 +74,7 @@ def test_a_repeated_mismatch_costs_two_reads_and_no_write(django_assert_num_quer
 
 @pytest.mark.parametrize("minutes", [-2, 60])
 def test_after_a_minute_or_a_clock_step_it_is_told_again(minutes):
-    machine = MachineFactory()
+    machine = MachineFactory.create()
     with pytest.raises(IdentityConflict):
         find(machine.boot_mac, uuid_of(1000))
     MachineConflict.objects.update(seen_at=timezone.now() + timedelta(minutes=minutes))

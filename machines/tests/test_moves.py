@@ -36,7 +36,7 @@ def test_every_state_may_start_again():
 
 
 def test_a_move_leaves_a_row_that_says_who_and_why():
-    machine = MachineFactory()
+    machine = MachineFactory.create()
     assert transition_machine(
         machine=machine, to=State.INSTALL_GRANTED, reason="gate\nopen", by="engine"
     )
@@ -48,14 +48,14 @@ def test_a_move_leaves_a_row_that_says_who_and_why():
 
 
 def test_staying_is_true_and_writes_nothing(django_assert_num_queries):
-    machine = MachineFactory()
+    machine = MachineFactory.create()
     with django_assert_num_queries(0):
         assert transition_machine(machine=machine, to=State.DISCOVERY)
     assert not StateChange.objects.exists()
 
 
 def test_a_late_install_report_does_not_take_a_running_machine_back():
-    machine = MachineFactory(running=True)
+    machine = MachineFactory.create(running=True)
     assert not transition_machine(machine=machine, to=State.INSTALL_SUCCEEDED)
     machine.refresh_from_db()
     assert machine.state == State.RUNNING
@@ -63,7 +63,7 @@ def test_a_late_install_report_does_not_take_a_running_machine_back():
 
 
 def test_a_move_loses_to_the_first_writer():
-    machine = MachineFactory()
+    machine = MachineFactory.create()
     Machine.objects.filter(pk=machine.pk).update(state=State.BOOTING)
     assert not transition_machine(machine=machine, to=State.INSTALL_GRANTED)
     assert machine.state == State.BOOTING
@@ -73,7 +73,7 @@ def test_a_move_loses_to_the_first_writer():
 def test_a_known_machine_that_boots_costs_one_look_up_one_update_one_row(
     django_assert_max_num_queries,
 ):
-    machine = MachineFactory()
+    machine = MachineFactory.create()
     with django_assert_max_num_queries(5):  # two of them a savepoint in this test
         record_boot(query=query_of(machine))
     machine.refresh_from_db()
@@ -82,14 +82,14 @@ def test_a_known_machine_that_boots_costs_one_look_up_one_update_one_row(
 
 
 def test_a_boot_seen_a_moment_ago_writes_nothing(django_assert_num_queries):
-    machine = MachineFactory(state=State.BOOTING, state_at=timezone.now())
+    machine = MachineFactory.create(state=State.BOOTING, state_at=timezone.now())
     with django_assert_num_queries(1):
         record_boot(query=query_of(machine))
 
 
 def test_a_later_boot_moves_only_the_time():
     before = timezone.now() - timedelta(minutes=1)
-    machine = MachineFactory(state=State.BOOTING, state_at=before)
+    machine = MachineFactory.create(state=State.BOOTING, state_at=before)
     record_boot(query=query_of(machine))
     machine.refresh_from_db()
     assert machine.state_at > before
@@ -98,14 +98,14 @@ def test_a_later_boot_moves_only_the_time():
 
 def test_a_time_in_the_future_is_put_right_when_the_clock_stepped_back():
     ahead = timezone.now() + timedelta(days=1)
-    machine = MachineFactory(state=State.BOOTING, state_at=ahead)
+    machine = MachineFactory.create(state=State.BOOTING, state_at=ahead)
     record_boot(query=query_of(machine))
     machine.refresh_from_db()
     assert machine.state_at < ahead
 
 
 def test_a_boot_with_another_uuid_changes_no_state_and_is_seen():
-    machine = MachineFactory()
+    machine = MachineFactory.create()
     record_boot(query=parse_raw_query(f"uuid={uuid_of(999)}&mac={machine.boot_mac}"))
     machine.refresh_from_db()
     assert machine.state == State.DISCOVERY

@@ -121,7 +121,7 @@ def test_machines_of_one_rack_at_once_share_their_chassis():
 
 
 def test_of_eight_moves_one_wins():
-    machine = MachineFactory(state=State.DISCOVERY)
+    machine = MachineFactory.create(state=State.DISCOVERY)
 
     def move() -> bool:
         return transition_machine(
@@ -141,14 +141,14 @@ def test_boots_at_once_are_counted_each_and_leave_one_history_row(monkeypatch):
     at_once(*(lambda query=query: record_boot(query=query) for query in others))
     record_boot(query=unknown)
     assert UnknownBoot.objects.count() <= 4
-    machine = MachineFactory()
+    machine = MachineFactory.create()
     known = parse_raw_query(f"mac={machine.boot_mac}")
     at_once(*[lambda: record_boot(query=known)] * 8)
     assert StateChange.objects.count() == 1
 
 
 def test_a_conflict_is_opened_once():
-    machine = MachineFactory()
+    machine = MachineFactory.create()
 
     def open_one() -> bool:
         return open_conflict(machine=machine, kind="changed_address", subject="10.0.0.1", detail="")
@@ -158,7 +158,7 @@ def test_a_conflict_is_opened_once():
 
 
 def test_mismatches_at_once_make_one_row_and_one_event():
-    machine = MachineFactory()
+    machine = MachineFactory.create()
     query = parse_raw_query(f"uuid={uuid_of(999)}&mac={machine.boot_mac}")
     at_once(*[lambda: record_query_mismatch(machine=machine, query=query)] * 8)
     assert MachineConflict.objects.count() == Event.objects.count() == 1

@@ -173,7 +173,7 @@ def test_a_report_leads_back_to_discovery_with_a_history_row():
 
 
 def test_a_discovered_mac_is_no_longer_unknown():
-    UnknownBootFactory(mac=mac_of(1))
+    UnknownBootFactory.create(mac=mac_of(1))
     record(document())
     assert not UnknownBoot.objects.exists()
 
@@ -201,7 +201,7 @@ def test_journals_are_kept_per_boot_and_bounded():
 
 def test_a_longer_journal_of_the_same_boot_replaces_the_shorter():
     record(document())
-    record(document(**{"ignition-journal": ["a", "", "c"]}))
+    record(document() | {"ignition-journal": ["a", "", "c"]})
     assert journal_lines(BootJournal.objects.get()) == ["a", "", "c"]
 
 
@@ -216,7 +216,7 @@ def test_a_journal_without_boot_id_is_kept_once():
 def test_only_what_matters_is_announced(announced):
     (machine_id,) = announced(document())
     assert announced(document()) == []
-    assert announced(document(**{"ignition-journal": ["x"]})) == []
+    assert announced(document() | {"ignition-journal": ["x"]}) == []
     assert announced(document(uptime=5)) == []
     assert announced(document(disks=[])) == [machine_id]
 

@@ -41,7 +41,7 @@ def test_an_event_is_one_line_and_fits():
 
 
 def test_a_counting_report_marks_the_machine_installed_and_ends_the_reinstall():
-    machine = MachineFactory(reinstall_requested_at=EPOCH)
+    machine = MachineFactory.create(reinstall_requested_at=EPOCH)
     assert mark_installed(machine=machine, at=EPOCH + timedelta(hours=1))
     machine.refresh_from_db()
     assert machine.installed_at == EPOCH + timedelta(hours=1)
@@ -50,7 +50,7 @@ def test_a_counting_report_marks_the_machine_installed_and_ends_the_reinstall():
 
 @pytest.mark.parametrize(("hours", "is_marked"), [(1, True), (3, False)])
 def test_a_reinstall_asked_for_during_the_install_is_not_forgotten(hours, is_marked):
-    machine = MachineFactory(reinstall_requested_at=EPOCH + timedelta(hours=hours))
+    machine = MachineFactory.create(reinstall_requested_at=EPOCH + timedelta(hours=hours))
     started_at = EPOCH + timedelta(hours=2)
     at = EPOCH + timedelta(hours=4)
     assert mark_installed(machine=machine, at=at, started_at=started_at) is is_marked
@@ -59,7 +59,7 @@ def test_a_reinstall_asked_for_during_the_install_is_not_forgotten(hours, is_mar
 
 
 def test_a_reinstall_request_clears_installed_and_says_who():
-    machine = MachineFactory(running=True)
+    machine = MachineFactory.create(running=True)
     request_reinstall(machine=machine, actor="ada", reason="new disk")
     machine.refresh_from_db()
     assert machine.installed_at is None
@@ -69,7 +69,7 @@ def test_a_reinstall_request_clears_installed_and_says_who():
 
 
 def test_labels_are_replaced_once():
-    machine = MachineFactory()
+    machine = MachineFactory.create()
     assert set_labels(machine=machine, labels={"rack": "3", "a": "b"}, actor="ada")
     assert not set_labels(machine=machine, labels={"a": "b", "rack": "3"}, actor="ada")
     machine.refresh_from_db()
@@ -94,7 +94,7 @@ def test_labels_are_replaced_once():
     ],
 )
 def test_labels_that_cannot_be_taken_change_nothing(labels):
-    machine = MachineFactory(labels={"keep": "1"})
+    machine = MachineFactory.create(labels={"keep": "1"})
     with pytest.raises(InvalidInput) as caught:
         set_labels(machine=machine, labels=labels, actor="ada")
     assert caught.value.fields
@@ -110,16 +110,16 @@ def test_labels_are_checked_without_a_crash(labels):
 def test_old_history_goes_and_the_rest_stays(monkeypatch):
     monkeypatch.setattr("machines.services.history.PRUNE_BATCH", 2)
     now = timezone.now()
-    machine = MachineFactory()
+    machine = MachineFactory.create()
     EventFactory.create_batch(5)
-    EventFactory(at=now)
+    EventFactory.create(at=now)
     StateChangeFactory.create_batch(3, machine=machine)
-    StateChangeFactory(machine=machine, at=now)
-    UnknownBootFactory()
-    UnknownBootFactory(last_at=now)
-    MachineConflictFactory(machine=machine, kind="query_mismatch")
-    MachineConflictFactory(machine=machine, kind="query_mismatch", seen_at=now)
-    MachineConflictFactory(machine=machine, kind="shared_mac")
+    StateChangeFactory.create(machine=machine, at=now)
+    UnknownBootFactory.create()
+    UnknownBootFactory.create(last_at=now)
+    MachineConflictFactory.create(machine=machine, kind="query_mismatch")
+    MachineConflictFactory.create(machine=machine, kind="query_mismatch", seen_at=now)
+    MachineConflictFactory.create(machine=machine, kind="shared_mac")
     assert prune_history(before=now - timedelta(days=1)) == 10
     assert Event.objects.count() == StateChange.objects.count() == 1
     assert UnknownBoot.objects.count() == 1
