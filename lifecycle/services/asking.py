@@ -13,6 +13,7 @@ from django.utils import timezone
 from lifecycle.models import InstallAttempt, InstallGate, InstallOutcome, InstallWaiter
 from lifecycle.queueing import COUNTED_PLACES, GateLimits, may_enter, retry_after_seconds
 from lifecycle.services.gate import gate_limits, look_at_gate
+from lifecycle.services.removed import unknown_when_removed
 from machines.models import Machine
 from machines.services import record_event, transition_machine
 from machines.states import State
@@ -54,15 +55,19 @@ def ask_to_install(
     machines that wait, the first in the queue that asks gets a free place.
     """
     ask = _Ask(machine, raw_query, source, now or timezone.now(), gate_limits())
+    with unknown_when_removed(machine.pk):
+        answer = _ask(ask)
+        _show_state(machine, answer)
+    return answer
+
+
+def _ask(ask: _Ask) -> Granted | Denied:
     # Each lost compare-and-swap means that somebody else got a place: few can be lost.
     for _ in range(ask.limits.concurrency + _SPARE_TRIES):
         answer = _try(ask)
         if answer:
-            break
-    else:
-        answer = Denied(locked_by="others that ask right now", place=1, retry_after_seconds=1)
-    _show_state(machine, answer)
-    return answer
+            return answer
+    return Denied(locked_by="others that ask right now", place=1, retry_after_seconds=1)
 
 
 def _try(ask: _Ask) -> Granted | Denied | None:

@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from lifecycle.models import InstallAttempt, InstallOutcome, InstallReport
+from lifecycle.services.removed import unknown_when_removed
 from machines.models import Machine
 from machines.services import mark_installed, record_event, transition_machine
 from machines.states import State
@@ -46,7 +47,7 @@ def report_install(
     installed. A report that does not count is only written down.
     """
     sent = _Sent(machine, success, source, now or timezone.now())
-    with transaction.atomic():
+    with unknown_when_removed(machine.pk), transaction.atomic():
         attempt = _attempt_behind(machine, attempt_id, source)
         if attempt:
             _count(attempt, sent)

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from django.db import IntegrityError
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
@@ -16,6 +15,7 @@ from enjoliver.common.errors import NotAcceptable, UnknownMachine
 from enjoliver.common.prepared import PreparedQuery
 from enjoliver.common.rawquery import MachineQuery
 from lifecycle.models import IgnitionReport
+from lifecycle.services.removed import unknown_when_removed
 from lifecycle.verdict import (
     Claim,
     Digests,
@@ -87,10 +87,11 @@ def submit_report(*, query: MachineQuery, body: bytes, now: datetime | None = No
     reporter = find_reporter(query)
     claim = _read_claim(reporter, body)
     is_up_to_date = matches(claim.digests, reporter.desired)
-    _store(reporter, claim.digests, is_up_to_date=is_up_to_date, now=now or timezone.now())
-    if reporter.installed_at and reporter.state != State.RUNNING:
-        machine = Machine.objects.get(pk=reporter.machine_id)
-        transition_machine(machine=machine, to=State.RUNNING, reason="reported its config")
+    with unknown_when_removed(reporter.machine_id):
+        _store(reporter, claim.digests, is_up_to_date=is_up_to_date, now=now or timezone.now())
+        if reporter.installed_at and reporter.state != State.RUNNING:
+            machine = Machine.objects.get(pk=reporter.machine_id)
+            transition_machine(machine=machine, to=State.RUNNING, reason="reported its config")
     if is_up_to_date:
         return Verdict.UP_TO_DATE
     is_known = claim.is_full or claim.digests.canonical
@@ -171,13 +172,10 @@ def _store(reporter: Reporter, running: Digests, *, is_up_to_date: bool, now: da
 
 def _create(machine_id: int, changes: dict[str, Any], now: datetime) -> None:
     first = IgnitionReport(machine_id=machine_id, created_at=now, **changes)
-    try:
-        # Two first reports at once: the second one becomes an update.
-        IgnitionReport.objects.bulk_create(
-            [first], update_conflicts=True, unique_fields=["machine"], update_fields=list(changes)
-        )
-    except IntegrityError as error:
-        raise UnknownMachine("the machine was removed just now") from error
+    # Two first reports at once: the second one becomes an update.
+    IgnitionReport.objects.bulk_create(
+        [first], update_conflicts=True, unique_fields=["machine"], update_fields=list(changes)
+    )
 
 
 def _tell_flip(reporter: Reporter, is_up_to_date: bool, now: datetime) -> None:

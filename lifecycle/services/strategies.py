@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from lifecycle.models import MachineStrategy, StrategyName
+from lifecycle.services.removed import unknown_when_removed
 from machines.models import Machine
 from machines.services import record_event
 
@@ -68,7 +69,7 @@ def _write(machine: Machine, actor: str, **wanted: Any) -> MachineStrategy:
     before = MachineStrategy.objects.filter(pk=machine.pk).first()
     now = timezone.now()
     changes = {**wanted, "set_by": actor, "updated_at": now if before else None}
-    with transaction.atomic():
+    with unknown_when_removed(machine.pk), transaction.atomic():
         MachineStrategy.objects.bulk_create(
             [MachineStrategy(machine=machine, created_at=now, **changes)],
             update_conflicts=True,

@@ -6,7 +6,13 @@ import pytest
 from django.contrib.auth.models import Permission, User
 
 from lifecycle.models import MachineStrategy
-from lifecycle.services import add_refusal, disable_strategy, remove_refusal, set_strategy
+from lifecycle.services import (
+    add_refusal,
+    disable_strategy,
+    read_leave,
+    remove_refusal,
+    set_strategy,
+)
 from lifecycle.tests.factories import StrategyFactory, query_of
 from lifecycle.tests.races import all_at_once
 from machines.models import Event, MachineConflict
@@ -231,6 +237,18 @@ class TestList:
 
     def test_it_is_empty_at_first(self, client):
         assert client.get("/lifecycle/rolling").json() == []
+
+
+def test_a_refusal_is_not_asked_for_a_disabled_strategy():
+    machine = StrategyFactory.create(is_enabled=False).machine
+    asked = []
+    add_refusal(asked.append)
+    try:
+        leave = read_leave(machine=machine)
+    finally:
+        remove_refusal(asked.append)
+    assert leave
+    assert (leave.strategy, asked) == (None, [])
 
 
 @pytest.mark.django_db(transaction=True)
