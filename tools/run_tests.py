@@ -19,6 +19,7 @@ from types import FrameType
 from tools.steps import ROOT, StepFailed, say
 from tools.testservices import private_services
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _SUMMARY = re.compile(r"^=+ .* in [0-9.]+s.* =+$")
 STAGES = ("sqlite", "postgres")
 # The caller's own engine must not leak into the tests.
@@ -69,9 +70,14 @@ def _pytest(arguments: list[str], environment: Mapping[str, str]) -> tuple[int, 
         for line in tests.stdout:
             sys.stdout.write(line)
             sys.stdout.flush()
-            plain = re.sub(r"\x1b\[[0-9;]*m", "", line.strip())
-            summary = plain if _SUMMARY.match(plain) else summary
+            summary = summary_of(line) or summary
     return tests.returncode, summary
+
+
+def summary_of(line: str) -> str:
+    """The line without its colours when it is pytest's summary, else nothing."""
+    plain = _COLOUR.sub("", line.strip())
+    return plain if _SUMMARY.match(plain) else ""
 
 
 def report(outcomes: list[Outcome]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from tools.steps import StepFailed, run, say, step
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
+_SYSTEMD = Path("/run/systemd/system")  # there when systemd is what runs the services
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ def _services_stay_off(as_root: Sequence[str]) -> Iterator[None]:
 
 def _disable_services(as_root: Sequence[str], services: Sequence[str]) -> None:
     """The tests start private servers; the system's own stay off after a reboot too."""
-    if not Path("/run/systemd/system").is_dir():
+    if not _SYSTEMD.is_dir():
         return
     for service in services:
         run(
