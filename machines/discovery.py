@@ -104,7 +104,7 @@ def parse_report(document: Any) -> DiscoveryReport:
     report = _read(document, problems)
     if problems:
         raise NotAcceptable(
-            f"the discovery document has {len(problems)} faults: "
+            "the discovery document is invalid: "
             + "; ".join(f"{path}: {reason}" for path, reason in list(problems.items())[:3]),
             kind="invalid_report",
             fields=problems,

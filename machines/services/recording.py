@@ -11,8 +11,15 @@ from django.utils import timezone
 from enjoliver.common.errors import Unavailable
 from machines.discovery import DiscoveryReport
 from machines.identity import free_discriminator, known_machine
-from machines.models import Interface, Machine, MachineConflict, StateChange, UnknownBoot
-from machines.services.conflicts import DERIVED, Claims, derive_conflicts
+from machines.models import (
+    ConflictKind,
+    Interface,
+    Machine,
+    MachineConflict,
+    StateChange,
+    UnknownBoot,
+)
+from machines.services.conflicts import DERIVED, Claims, close_conflicts, derive_conflicts
 from machines.services.facts import apply_facts
 from machines.services.history import record_event
 from machines.services.journals import store_journal
@@ -83,21 +90,28 @@ def _derive(machine: Machine, former: Claims, present: Claims) -> set[int]:
 
 
 def _touch(machine: Machine, report: DiscoveryReport) -> None:
-    """The same facts again: only the time of the report moves, and open conflicts are looked at."""
+    """The same facts again: only the time of the report moves."""
     boot_id = report.boot_id or machine.boot_id
     same = Machine.objects.filter(pk=machine.pk, facts_digest=report.digest)
     if not same.update(updated_at=timezone.now(), boot_id=boot_id):
         raise _Overtaken
-    _follow(machine, report)
-    if MachineConflict.objects.filter(machine=machine, kind__in=DERIVED).exists():
+    if _follow(machine, report) & set(DERIVED):
         present = Claims(report.uuid, frozenset(report.macs), report.boot_address)
         announce(_derive(machine, NOBODY, present))
 
 
-def _follow(machine: Machine, report: DiscoveryReport) -> None:
-    """What each report brings, changed or not: its journal, and the state."""
+def _follow(machine: Machine, report: DiscoveryReport) -> set[str]:
+    """What each report brings, changed or not: its journal, and the state.
+
+    A machine that states its UUID and MACs itself settles what a query said of them. Returns the
+    kinds of its open conflicts.
+    """
     store_journal(machine=machine, boot_id=report.boot_id, lines=report.journal)
     transition_machine(machine=machine, to=State.DISCOVERY, reason="reported its facts")
+    kinds = set(MachineConflict.objects.filter(machine=machine).values_list("kind", flat=True))
+    if ConflictKind.QUERY_MISMATCH in kinds:
+        close_conflicts(machine=machine, kind=ConflictKind.QUERY_MISMATCH)
+    return kinds
 
 
 def _create(report: DiscoveryReport) -> Machine:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from enjoliver.common.errors import Conflict
+from enjoliver.common.rawquery import parse_raw_query
 from machines.discovery import parse_report
 from machines.models import Event, Interface, Machine, MachineConflict
 from machines.services import (
@@ -15,6 +16,7 @@ from machines.services import (
     open_conflict,
     recheck_conflicts,
     record_discovery,
+    record_query_mismatch,
 )
 from machines.signals import facts_changed
 from machines.tests.factories import MachineFactory, address_of, document, mac_of, uuid_of
@@ -185,6 +187,15 @@ def test_forgetting_a_machine_closes_what_it_was_part_of():
     assert list(Machine.objects.all()) == [second]
     event = Event.objects.get(kind="machine_forgotten")
     assert (event.actor, event.machine) == ("ada", None)
+
+
+def test_a_report_settles_what_a_query_said():
+    machine = record(machine_document(1))
+    query = parse_raw_query(f"uuid={uuid_of(99)}&mac={mac_of(1)}")
+    record_query_mismatch(machine=machine, query=query)
+    assert {row[1] for row in conflicts()} == {"query_mismatch"}
+    record(machine_document(1))
+    assert not conflicts()
 
 
 def test_two_discriminators_never_collide():

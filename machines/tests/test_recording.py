@@ -274,3 +274,54 @@ def test_any_spelling_of_the_same_macs_is_the_same_machine(db, separators, is_up
         record(whole)
     assert Machine.objects.count() == Interface.objects.count() == 1
     assert Machine.objects.get().boot_mac == mac_of(number)
+
+
+@st.composite
+def fleets_of_one(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Some different reports of one machine, which always keeps its first interface."""
+    reports = []
+    for _ in range(draw(st.integers(1, 4))):
+        whole = document(1)
+        eth0 = whole["interfaces"][1]
+        for number in draw(st.lists(st.integers(0, 5), unique=True)):
+            address = draw(st.sampled_from([None, f"10.65.0.{number}", "10.65.0.9"]))
+            further = {"name": f"p{number}", "mac": mac_of(100 + draw(st.integers(0, 9)))}
+            cidr = f"{address}/14" if address else ""
+            whole["interfaces"].append(eth0 | further | {"ipv4": address, "cidrv4": cidr})
+        whole["interfaces"] = draw(st.permutations(whole["interfaces"]))
+        listed = [one for one in whole["interfaces"] if one["mac"]]
+        whole["boot-info"]["mac"] = draw(st.sampled_from(listed))["mac"]
+        sizes = draw(st.dictionaries(st.sampled_from("abc"), st.integers(0, 2**40)))
+        whole["disks"] = [{"path": f"/dev/{k}", "size-bytes": v} for k, v in sizes.items()]
+        links = [
+            {
+                "name": one["name"],
+                "chassis": {"id": draw(st.sampled_from(["x", "y"]))},
+                "port": {"id": draw(st.sampled_from(["1", "2"]))},
+            }
+            for one in listed
+            if draw(st.booleans())
+        ]
+        whole["lldp"]["data"]["interfaces"] = links
+        reports.append(whole)
+    return reports
+
+
+@settings(
+    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(fleets_of_one())
+def test_after_any_reports_the_rows_are_those_of_the_last_one(db, reports):
+    Machine.objects.all().delete()
+    for whole in [*reports, reports[-1]]:
+        record(whole)
+    last = parse_report(reports[-1])
+    machine = Machine.objects.get()
+    fields = ("name", "mac", "ipv4", "netmask", "cidrv4", "gateway", "fqdn", "is_boot")
+    stored = {tuple(getattr(row, name) for name in fields) for row in machine.interfaces.all()}
+    assert stored == {tuple(getattr(one, name) for name in fields) for one in last.interfaces}
+    assert {(row.path, row.size_bytes) for row in machine.disks.all()} == {
+        (disk.path, disk.size_bytes) for disk in last.disks
+    }
+    ports = ChassisPort.objects.values_list("interface__name", "chassis__chassis_id", "port_id")
+    assert set(ports) == {(link.interface, link.chassis_id, link.port_id) for link in last.lldp}
