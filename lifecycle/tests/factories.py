@@ -13,6 +13,7 @@ from factory.django import DjangoModelFactory
 from lifecycle.models import InstallAttempt, InstallGate, LockGroup, MachineStrategy, Slot
 from machines.models import Machine
 from machines.tests.factories import MachineFactory
+from matchbox_sync.documents import pack
 from matchbox_sync.models import (
     DesiredConfig,
     Document,
@@ -84,7 +85,7 @@ def desire(machine: Machine, body: bytes) -> DesiredConfig:
     sha512 = hashlib.sha512(body).hexdigest()
     canonical = hashlib.sha512(rfc8785.dumps(json.loads(body))).hexdigest()
     document, _ = Document.objects.get_or_create(
-        sha512=sha512, defaults={"data": body, "size": len(body)}
+        sha512=sha512, defaults={"data": pack(body), "size": len(body)}
     )
     config = MachineConfig.objects.create(
         machine=machine,
@@ -94,7 +95,7 @@ def desire(machine: Machine, body: bytes) -> DesiredConfig:
         mac=machine.boot_mac,
         document=document,
         canonical_sha512=canonical,
-        metadata_zstd=b"",
+        metadata_zstd=pack(b"{}"),
     )
     return DesiredConfig.objects.update_or_create(
         machine=machine,

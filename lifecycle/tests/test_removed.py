@@ -4,7 +4,13 @@ import pytest
 
 from enjoliver.common.errors import UnknownMachine
 from enjoliver.common.rawquery import parse_raw_query
-from lifecycle.models import IgnitionReport, InstallAttempt, InstallReport, MachineStrategy
+from lifecycle.models import (
+    IgnitionReport,
+    InstallAttempt,
+    InstallReport,
+    MachineStrategy,
+    StrategyName,
+)
 from lifecycle.services import (
     ask_to_install,
     report_install,
@@ -41,7 +47,7 @@ def test_an_install_report(removed):
 
 def test_a_strategy(removed):
     with pytest.raises(UnknownMachine):
-        set_strategy(machine=removed, strategy="kexec", actor="ada")
+        set_strategy(machine=removed, strategy=StrategyName.KEXEC, actor="ada")
     assert not MachineStrategy.objects.exists()
 
 

@@ -241,7 +241,7 @@ class TestList:
 
 def test_a_refusal_is_not_asked_for_a_disabled_strategy():
     machine = StrategyFactory.create(is_enabled=False).machine
-    asked = []
+    asked: list[object] = []
     add_refusal(asked.append)
     try:
         leave = read_leave(machine=machine)
