@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.db.models import Q
 
-from machines.discovery import DiscoveryReport
 from machines.models import Machine
+from machines.report import DiscoveryReport
 
 
 def known_machine(report: DiscoveryReport) -> Machine | None:

@@ -14,8 +14,16 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from enjoliver.common.errors import EngineError
-from machines.admin.base import ReadOnlyInline, ReportedAdmin, badge, preformatted
-from machines.models import BootJournal, Disk, Interface, Machine, MachineConflict
+from machines.admin.base import ReportedAdmin, badge, preformatted
+from machines.admin.parts import (
+    ConflictInline,
+    DiskInline,
+    InConflict,
+    Installed,
+    InterfaceInline,
+    JournalInline,
+)
+from machines.models import Interface, Machine, MachineConflict
 from machines.services import forget_machine, request_reinstall, set_labels
 from machines.services.operations import check_labels
 from machines.states import State
@@ -30,42 +38,6 @@ BADGES = {
     State.INSTALL_SUCCEEDED.label: "success",
     State.RUNNING.label: "success",
 }
-
-
-class InConflict(admin.SimpleListFilter):
-    """Does anything contradict it?"""
-
-    title = "in conflict"
-    parameter_name = "in_conflict"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """The two answers."""
-        return [("yes", "Yes"), ("no", "No")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Machines with, or without, an open conflict."""
-        if self.value() not in ("yes", "no"):
-            return queryset
-        return queryset.filter(has_conflict=self.value() == "yes")
-
-
-class Installed(admin.SimpleListFilter):
-    """Is it installed?"""
-
-    title = "installed"
-    parameter_name = "installed"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """The three answers."""
-        return [("yes", "Yes"), ("no", "No"), ("asked", "Reinstall requested")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Machines whose install report counted, or not, or that shall install again."""
-        if self.value() == "asked":
-            return queryset.filter(reinstall_requested_at__isnull=False)
-        if self.value() in ("yes", "no"):
-            return queryset.filter(installed_at__isnull=self.value() == "no")
-        return queryset
 
 
 class LabelsForm(forms.ModelForm):  # type: ignore[type-arg] # no generics at run time
@@ -83,54 +55,6 @@ class LabelsForm(forms.ModelForm):  # type: ignore[type-arg] # no generics at ru
         if problems:
             raise forms.ValidationError([f"{name}: {why}" for name, why in problems.items()])
         return dict(labels)
-
-
-class InterfaceInline(ReadOnlyInline):
-    """Its interfaces, with the switch port behind each."""
-
-    model = Interface
-    fields = ("name", "mac", "is_boot", "cidrv4", "gateway", "fqdn", "port")
-    readonly_fields = fields
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Interface]:
-        """With the switch ports, in one query."""
-        rows: QuerySet[Interface] = super().get_queryset(request)
-        return rows.select_related("chassis_port__chassis")
-
-    @admin.display(description="Switch port")
-    def port(self, row: Interface) -> str:
-        """The switch port, as LLDP named it."""
-        return str(row.chassis_port) if hasattr(row, "chassis_port") else "-"
-
-
-class DiskInline(ReadOnlyInline):
-    """Its disks."""
-
-    model = Disk
-    fields = ("path", "size_bytes", "model", "serial", "is_rotational")
-    readonly_fields = fields
-
-
-class ConflictInline(ReadOnlyInline):
-    """What contradicts it now."""
-
-    model = MachineConflict
-    fields = ("kind", "subject", "detail", "opened_at")
-    readonly_fields = fields
-
-
-class JournalInline(ReadOnlyInline):
-    """The boots whose journal is kept."""
-
-    model = BootJournal
-    fields = ("boot_id", "created_at", "line_count")
-    readonly_fields = fields
-    show_change_link = True
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[BootJournal]:
-        """Without the bodies."""
-        rows: QuerySet[BootJournal] = super().get_queryset(request)
-        return rows.defer("lines_zstd")
 
 
 @admin.register(Machine)

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from django.db import models
 
-from machines.discovery import DiscoveryReport, LldpFacts
 from machines.models import Chassis, ChassisPort, Disk, Interface, Machine
+from machines.report import DiscoveryReport, LldpFacts
 
 Row = TypeVar("Row", bound=models.Model)
 

@@ -9,7 +9,6 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from enjoliver.common.errors import Unavailable
-from machines.discovery import DiscoveryReport
 from machines.identity import free_discriminator, known_machine
 from machines.models import (
     ConflictKind,
@@ -19,6 +18,7 @@ from machines.models import (
     StateChange,
     UnknownBoot,
 )
+from machines.report import DiscoveryReport
 from machines.services.conflicts import DERIVED, Claims, close_conflicts, derive_conflicts
 from machines.services.facts import apply_facts
 from machines.services.history import record_event

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from enjoliver.common.errors import NotAcceptable
 from machines import discovery
-from machines.discovery import USAGE, as_document, parse_report
+from machines.discovery import USAGE, parse_report
+from machines.report import as_document
 from machines.tests.factories import document, mac_of, uuid_of
 
 BAD_TEXTS = ["a\x00b", "a\nb", "\ud800", "\x7f"]
