@@ -9,6 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from enjoliver.common.leases import hold_lease
+from lifecycle.services import prune_attempts
 from machines.services import prune_history, recheck_conflicts
 from matchbox_sync.services import prune_revisions
 from scheduling.models import Cluster
@@ -21,7 +22,9 @@ def prune_all() -> bool:
     with hold_lease("prune", seconds=600) as lease:
         if lease is None:
             return False
-        prune_history(before=timezone.now() - timedelta(days=settings.HISTORY_DAYS))
+        before = timezone.now() - timedelta(days=settings.HISTORY_DAYS)
+        prune_history(before=before)
+        prune_attempts(before=before)
         recheck_conflicts()
         for cluster in Cluster.objects.all():
             lease.renew()
