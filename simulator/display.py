@@ -21,6 +21,7 @@ _FEW_MACHINES = 30
 _REDRAW_SECONDS = 0.5
 _PLAIN_COUNTS_SECONDS = 10.0
 _SHOWN_FAILURES = 20
+_PLAIN_WIDTH = 160
 
 Counts = Callable[[], dict[Phase, int]]
 
@@ -30,6 +31,8 @@ class Display:
 
     def __init__(self, console: Console, *, machines: int, title: str) -> None:
         self._console = console
+        if not console.is_terminal:
+            console.width = _PLAIN_WIDTH  # nobody wraps lines there
         self._title = title
         self._has_every_line = machines <= _FEW_MACHINES
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
@@ -126,7 +129,8 @@ def _in_order(counts: dict[Phase, int]) -> list[tuple[Phase, int]]:
 
 
 def _routes_table(result: Result) -> Table:
-    table = Table("request", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("request", no_wrap=True)
     for name in ("count", "p50 ms", "p99 ms", "max ms", "received", "statuses", "lost"):
         table.add_column(name, justify="right")
     for name, cost in result.routes.items():
