@@ -65,7 +65,7 @@ def test_a_config_may_not_depend_on_the_request(text):
 def test_braces_of_a_value_never_make_a_mark(value):
     assert parse_marks(protect(value)) == value
     found = parse_marks(f"a{protect(value)}{{{{ .b }}}}")
-    assert found.parts == (f"a{value}", Mark("b"))
+    assert found == Marked((f"a{value}", Mark("b")))
 
 
 @given(HOSTILE)

@@ -117,7 +117,7 @@ def test_disk_steps_are_exclusive_upper_limits(gib, step):
 )
 def test_pod_networks_never_overlap_and_stay_inside(network, prefix, indexes):
     parts = [pod_network(network, prefix, index) for index in indexes]
-    whole = ipaddress.ip_network(network)
+    whole = ipaddress.IPv4Network(network)
     given_out = [part for part in parts if part is not None]
     assert all(part.subnet_of(whole) for part in given_out)
     for number, part in enumerate(given_out):

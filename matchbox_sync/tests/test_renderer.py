@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -252,7 +251,7 @@ def test_a_crashed_program_is_started_again():
     with PrivateMatchbox() as private:
         group = group_of("kubernetes-node")
         before = private.render(compose(), [group])
-        os.kill(private.pid, signal.SIGKILL)
+        psutil.Process(private.pid).kill()
         wait_until(lambda: is_gone(private.pid), seconds=10, what="the process is gone")
         assert private.render(compose(), [group]) == before
 
@@ -285,8 +284,8 @@ def test_a_program_that_dies_again_is_a_failure_and_the_next_render_tries_anew(t
     with PrivateMatchbox(program) as private:
         groups = [group_of("kubernetes-node", number) for number in (1, 2, 3)]
         answers = private.render(compose(), groups)
-        assert {one.stage for one in answers.values()} == {"render"}
-        assert "died twice" in answers["3"].message
+        assert all(isinstance(one, RenderFailure) for one in answers.values())
+        assert "died twice" in str(answers["3"])
         private._program = django_settings.MATCHBOX_BIN
         assert all(isinstance(one, Rendered) for one in private.render(compose(), groups).values())
 
@@ -312,6 +311,7 @@ def test_it_dies_with_its_parent_and_the_next_one_clears_up(settings, tmp_path):
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "enjoliver.settings_test"},
         cwd=settings.BASE_DIR,
     )
+    assert holder.stdout is not None
     pid = int(holder.stdout.readline())
     assert not is_gone(pid)
     holder.kill()

@@ -41,10 +41,14 @@ def rendered_files(matchbox, profile, *, library=None, facts=None, **values):
 # --- units and settings -------------------------------------------------------------------------
 
 
+class _UnitParser(ConfigParser):
+    def optionxform(self, optionstr):
+        return optionstr  # systemd's keys keep their case
+
+
 def read_unit(text):
     """A unit file as sections of keys; raises for what is no `key=value`."""
-    parser = ConfigParser(strict=False, delimiters="=", interpolation=None)
-    parser.optionxform = str
+    parser = _UnitParser(strict=False, delimiters="=", interpolation=None)
     parser.read_string(text)
     return parser
 
