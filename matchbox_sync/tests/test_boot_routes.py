@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from machines.models import Event, Machine
@@ -107,6 +108,15 @@ class TestIpxe:
         for _ in range(3):
             assert client.get("/ipxe?mac=52:54:00:00:00:01").status_code == 404
         assert Event.objects.filter(kind="matchbox_unreachable").count() == 1
+
+    def test_a_database_that_takes_no_writes_does_not_stop_a_boot(
+        self, client, synced, monkeypatch
+    ):
+        def locked(*, query):
+            raise OperationalError("database is locked")
+
+        monkeypatch.setattr("matchbox_sync.views.boot.record_boot", locked)
+        assert client.get(f"/ipxe?{query_of(2)}").status_code == 200
 
     def test_a_boot_storm_costs_few_queries_each(
         self, client, synced, django_assert_max_num_queries

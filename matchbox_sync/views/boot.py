@@ -7,15 +7,15 @@ at once.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from machines.services import record_boot
 
 from enjoliver.common.errors import (
     BadGateway,
@@ -27,11 +27,14 @@ from enjoliver.common.errors import (
 )
 from enjoliver.common.http import MachineView, etag_response, text_response
 from enjoliver.common.rawquery import MachineQuery, query_from_params
+from machines.services import record_boot
 from matchbox_sync import held
 from matchbox_sync.ipxe import DISK_BOOT_SCRIPT, bootstrap_script
 from matchbox_sync.membership import present_membership
 from matchbox_sync.metadata import metadata_text
 from matchbox_sync.upstream import ask_matchbox
+
+logger = logging.getLogger(__name__)
 
 _TEXT = {(200, "text/plain"): OpenApiTypes.STR}
 _ERROR = {(404, "application/json"): OpenApiTypes.OBJECT}
@@ -108,8 +111,7 @@ class IpxeView(MachineView):
     def get(self, request: HttpRequest) -> HttpResponse:
         """The script; 404 sends iPXE to its next boot device."""
         query = read_query(request)
-        if query.machine is not None:
-            record_boot(query=query.machine)
+        _note_boot(query)
         try:
             return self._script(query)
         except BadGateway as error:
@@ -125,6 +127,16 @@ class IpxeView(MachineView):
             return text_response(DISK_BOOT_SCRIPT)
         script = held.discovery_script()
         return text_response(script) if script else _proxy("/ipxe", query)
+
+
+def _note_boot(query: BootQuery) -> None:
+    """Record that the machine boots. A database that takes no writes must not stop the boot."""
+    if query.machine is None:
+        return
+    try:
+        record_boot(query=query.machine)
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("the boot of %s was not recorded: %s", query.machine.mac, error)
 
 
 def _out_of_sync() -> Unavailable:
@@ -223,5 +235,5 @@ class MetadataView(MachineView):
             if content is None:
                 return _proxy("/metadata", query)
             metadata, selector = content.metadata, {}
-        text = metadata_text(metadata, selector=selector, raw_query=query.raw, params=query.params)
+        text = metadata_text(metadata, selector=selector, raw_query=query.raw)
         return etag_response(request, text.encode(), content_type="text/plain; charset=utf-8")
