@@ -1,0 +1,280 @@
+"""What the contract says of every route, asked of every route that there is."""
+
+import json
+
+import pytest
+from rest_framework.authtoken.models import Token
+
+from tests.http.places import METHODS, PLACES, ROUTES, asks, name, needs_operator, path_of
+from tests.http.wsgi import Call, get, send
+
+pytestmark = pytest.mark.django_db
+
+OPERATORS = {
+    ("POST", "/scheduler"),
+    ("POST", "/lifecycle/rolling/<string:raw_query>"),
+    ("DELETE", "/lifecycle/rolling/<string:raw_query>"),
+    ("POST", "/sync-notify"),
+    ("POST", "/ignition/version/<string:name>"),
+    ("GET", "/backup/export"),
+    ("GET", "/backup/db"),
+    ("POST", "/backup/db"),
+    ("GET", "/config"),
+    ("GET", "/configs"),
+    ("POST", "/shutdown"),
+}
+CONTRACT = {
+    "/": "GET",
+    "/healthz": "GET",
+    "/livez": "GET",
+    "/readyz": "GET",
+    "/boot.ipxe": "GET",
+    "/boot.ipxe.0": "GET",
+    "/ipxe": "GET",
+    "/ignition": "GET",
+    "/ignition-pxe": "GET",
+    "/metadata": "GET",
+    "/assets": "GET",
+    "/assets/<string:path>": "GET",
+    "/discovery": "GET POST",
+    "/discovery/interfaces": "GET",
+    "/discovery/ignition-journal": "GET",
+    "/discovery/ignition-journal/<string:uuid>": "GET",
+    "/discovery/ignition-journal/<string:uuid>/<string:boot_id>": "GET",
+    "/scheduler": "GET POST",
+    "/scheduler/<string:role>": "GET",
+    "/scheduler/available": "GET",
+    "/scheduler/ip-list/<string:role>": "GET",
+    "/install-authorization/<string:raw_query>": "GET",
+    "/lifecycle/coreos-install": "GET",
+    "/lifecycle/coreos-install/<string:status>/<string:raw_query>": "POST",
+    "/lifecycle/ignition": "GET",
+    "/lifecycle/ignition/<string:raw_query>": "POST",
+    "/lifecycle/rolling": "GET",
+    "/lifecycle/rolling/<string:raw_query>": "GET POST DELETE",
+    "/sync-notify": "GET POST",
+    "/ignition/version": "GET",
+    "/ignition/version/<string:name>": "GET POST",
+    "/backup/export": "GET",
+    "/backup/db": "GET POST",
+    "/config": "GET",
+    "/configs": "GET",
+    "/ui": "GET",
+    "/ui/view/machine": "GET",
+    "/ui/view/states": "GET",
+    "/shutdown": "POST",
+    "/metrics": "GET",
+    "/apidocs": "GET",
+    "/apidocs/index.html": "GET",
+    "/apispec_1.json": "GET",
+    "/v1/pre-reboot": "POST",
+    "/v1/steady-state": "POST",
+}
+
+
+def test_every_route_of_the_contract_is_there_with_its_methods():
+    found = {route.rule: set(route.methods) for route in ROUTES}
+    for rule, methods in CONTRACT.items():
+        assert found.get(rule) == set(methods.split()), rule
+
+
+def test_the_index_lists_exactly_these_routes_sorted():
+    rules = json.loads(get("/").body)
+    assert rules == sorted({route.rule for route in ROUTES})
+    assert rules == sorted(rules)
+
+
+def test_every_placeholder_has_a_plausible_value_here():
+    assert {name for route in ROUTES for name in route.placeholders} <= set(PLACES)
+
+
+def test_the_operators_routes_are_those_of_the_contract():
+    assert {(method, route.rule) for method, route in asks(guarded=True)} == OPERATORS
+
+
+# --- methods -------------------------------------------------------------------------------------
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.rule)
+def test_wrong_methods_are_405_with_allow(route):
+    allowed = {*route.methods} | ({"HEAD"} if "GET" in route.methods else set())
+    for method in METHODS:
+        if method in (*allowed, "OPTIONS"):
+            continue
+        answer = send(Call(method, path_of(route).encode()))
+        assert answer.status == 405, method
+        assert set((answer.header("Allow") or "").split(", ")) == allowed, method
+        if method != "HEAD":
+            assert json.loads(answer.body)["kind"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize("ask", [ask for ask in asks(guarded=False) if ask[0] == "GET"], ids=name)
+def test_head_answers_as_get_without_a_body(fleet, ask):
+    path = path_of(ask[1]).encode()
+    got, head = send(Call("GET", path)), send(Call("HEAD", path))
+    assert head.status == got.status
+    assert head.body == b""
+    assert head.header("Content-Type") == got.header("Content-Type")
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.rule)
+def test_a_trailing_slash_changes_nothing_and_redirects_nowhere(fleet, route):
+    if route.rule in ("/", "/assets/<string:path>"):
+        return  # the root has no other spelling; a path of an asset ends where its name ends
+    for method in route.methods:
+        path = path_of(route)
+        plain = send(Call(method, path.encode()))
+        slashed = send(Call(method, f"{path}/".encode()))
+        assert slashed.status == plain.status, method
+        assert slashed.header("Location") == plain.header("Location")
+
+
+@pytest.mark.parametrize("path", ["/nope", "/discoveries", "/scheduler/a/b/c", "/v1", "/backup"])
+def test_an_unknown_path_is_a_json_404(path):
+    answer = get(path)
+    assert answer.status == 404
+    assert set(json.loads(answer.body)) == {"kind", "value"}
+
+
+# --- who may call --------------------------------------------------------------------------------
+@pytest.mark.parametrize("ask", asks(), ids=name)
+def test_a_foreign_network_is_refused_everywhere(settings, ask):
+    settings.NODE_NETWORKS = ["10.0.0.0/8"]
+    method, route = ask
+    answer = send(Call(method, path_of(route).encode(), address="192.0.2.1"))
+    assert (answer.status, json.loads(answer.body)["kind"]) == (403, "network_not_allowed")
+
+
+@pytest.mark.parametrize("ask", asks(guarded=True), ids=name)
+def test_without_credentials_it_is_401_before_the_body_is_looked_at(ask):
+    method, route = ask
+    for body in (b"", b"{", b"[" * 100_000):
+        answer = send(Call(method, path_of(route).encode(), body=body))
+        assert answer.status == 401
+        assert json.loads(answer.body)["kind"] == "not_authenticated"
+        assert "Basic" in (answer.header("WWW-Authenticate") or "")
+
+
+@pytest.mark.parametrize("ask", [ask for ask in asks(guarded=True) if ask[0] == "GET"], ids=name)
+def test_head_of_a_guarded_read_is_guarded_too(ask):
+    assert send(Call("HEAD", path_of(ask[1]).encode())).status == 401
+
+
+@pytest.mark.parametrize("ask", asks(guarded=True), ids=name)
+def test_without_the_permission_it_is_403_before_the_body_is_looked_at(reader, ask):
+    method, route = ask
+    answer = send(Call(method, path_of(route).encode(), body=b"{", headers=reader))
+    assert (answer.status, json.loads(answer.body)["kind"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("ask", asks(guarded=True), ids=name)
+def test_every_operator_route_names_a_permission_that_exists(ask):
+    from django.contrib.auth.models import Permission
+
+    permission = ask[1].view_class.permission
+    app, _, codename = permission.partition(".")
+    assert Permission.objects.filter(content_type__app_label=app, codename=codename).exists()
+
+
+@pytest.mark.parametrize("ask", asks(guarded=True), ids=name)
+def test_an_operator_gets_past_the_guard(fleet, operator, settings, tmp_path, ask):
+    settings.STATE_DIR = tmp_path
+    method, route = ask
+    answer = send(Call(method, path_of(route).encode(), headers=operator))
+    assert answer.status not in (401, 403, 500), answer.failure
+
+
+def test_a_token_and_a_session_open_operator_routes(fleet, client, admin_user):
+    token = Token.objects.create(user=admin_user)
+    assert get("/config", HTTP_AUTHORIZATION=f"Token {token.key}").status == 200
+    client.force_login(admin_user)
+    assert client.get("/config").status_code == 200
+
+
+@pytest.mark.parametrize("ask", asks(guarded=False), ids=name)
+def test_machines_routes_ask_for_no_credential(fleet, matchbox, ask):
+    method, route = ask
+    answer = send(Call(method, path_of(route).encode()))
+    assert "WWW-Authenticate" not in {key.title() for key in answer.headers}
+    assert answer.status != 500, answer.failure
+
+
+# --- hostile paths -------------------------------------------------------------------------------
+@pytest.mark.parametrize("ask", asks(), ids=name)
+def test_control_characters_are_refused_before_anything_else(ask, django_assert_num_queries):
+    method, route = ask
+    path = path_of(route).encode()
+    spoiled = [
+        Call(method, path + b"\x00"),
+        Call(method, path + b"\n"),
+        Call(method, path + b"%00"),
+        Call(method, path, b"mac=%00"),
+        Call(method, path, b"mac=525400000001&x=%0a"),
+        Call(method, path, b"x=%7f"),
+    ]
+    for call in spoiled:
+        with django_assert_num_queries(0):
+            answer = send(call)
+        assert answer.status == 400, call
+        assert json.loads(answer.body)["kind"] == "control_characters"
+
+
+@pytest.mark.parametrize("ask", asks(), ids=name)
+def test_a_foreign_host_name_is_a_json_400(ask):
+    method, route = ask
+    answer = send(Call(method, path_of(route).encode(), headers={"HTTP_HOST": "evil.example"}))
+    assert (answer.status, json.loads(answer.body)["kind"]) == (400, "host_not_allowed")
+
+
+RAW_QUERY_ASKS = [ask for ask in asks() if "raw_query" in ask[1].placeholders]
+BAD_QUERIES = [
+    "os=installed",
+    "mac=",
+    "mac=fake",
+    "xmac=52-54-00-00-00-01",
+    "mac=525400000001&uuid=x",
+]
+
+
+@pytest.mark.parametrize("raw_query", BAD_QUERIES)
+@pytest.mark.parametrize("ask", RAW_QUERY_ASKS, ids=name)
+def test_a_query_without_a_machine_is_refused_and_writes_nothing(fleet, operator, ask, raw_query):
+    method, route = ask
+    before = rows()
+    answer = send(
+        Call(method, path_of(route, raw_query=raw_query).encode(), body=b"{}", headers=operator)
+    )
+    assert 400 <= answer.status < 500, answer.failure
+    assert {"kind", "value"} <= set(json.loads(answer.body))
+    assert rows() == before
+
+
+@pytest.mark.parametrize("ask", RAW_QUERY_ASKS, ids=name)
+def test_a_uuid_of_another_machine_is_409_and_an_event(fleet, operator, ask):
+    from machines.models import Event, Machine
+    from machines.tests.factories import mac_of, uuid_of
+
+    method, route = ask
+    states = list(Machine.objects.order_by("pk").values_list("state", "state_at"))
+    query = f"uuid={uuid_of(2)}&mac={mac_of(1)}&os=installed"
+    answer = send(
+        Call(method, path_of(route, raw_query=query).encode(), body=b"{}", headers=operator)
+    )
+    assert answer.status == 409, answer.body
+    assert json.loads(answer.body)["kind"] == "identity_conflict"
+    assert Event.objects.filter(kind="identity_conflict").exists()
+    assert list(Machine.objects.order_by("pk").values_list("state", "state_at")) == states
+
+
+def rows():
+    """How many rows each table of ours has, but for the operators' own log."""
+    from django.apps import apps
+
+    counted = ("machines", "scheduling", "matchbox_sync", "lifecycle")
+    return {
+        model._meta.label: model._default_manager.count()
+        for model in apps.get_models()
+        if model._meta.app_label in counted and model._meta.managed
+    }
+
+
+def test_needs_operator_is_false_for_a_machines_route():
+    assert not any(needs_operator("GET", route) for route in ROUTES if route.rule == "/discovery")
