@@ -28,19 +28,16 @@ def reporting_fleet(
     name = f"reporting-{machines}"
     if database_url:
         place = workshop.new(name, database_url=database_url)
-        say(f"making a fleet of {machines:,} machines")
-        return place, run_job(place, "fleets.build_reporting", machines=machines)
+        return place, _build(place, "fleets.build_reporting", machines)
     kept = workshop.kept_dir(name, sources_key(SCHEMA_SOURCES))
     if read_ready(kept) is None:
-        say(f"making a fleet of {machines:,} machines (kept in {kept})")
-        fresh = workshop.new(name)
-        fleet = run_job(fresh, "fleets.build_reporting", machines=machines)
-        (fresh.state_dir / _FLEET_FILE).write_text(json.dumps(fleet))
-        mark_ready(fresh.state_dir, {"machines": machines})
-        workshop.keep(fresh, kept)
+        place = _empty(workshop, name)
+        fleet = _build(place, "fleets.build_reporting", machines)
+        (place.state_dir / _FLEET_FILE).write_text(json.dumps(fleet))
+        mark_ready(place.state_dir, {"machines": machines})
+        workshop.keep(place, kept)
     place = workshop.copy(kept, name)
-    fleet = json.loads((place.state_dir / _FLEET_FILE).read_text())
-    return place, fleet
+    return place, json.loads((place.state_dir / _FLEET_FILE).read_text())
 
 
 def discovered_fleet(workshop: Workshop, machines: int, database_url: str = "") -> Place:
@@ -48,14 +45,14 @@ def discovered_fleet(workshop: Workshop, machines: int, database_url: str = "") 
     name = f"discovered-{machines}"
     if database_url:
         place = workshop.new(name, database_url=database_url)
-        run_job(place, "fleets.build_discovered", machines=machines)
+        _build(place, "fleets.build_discovered", machines)
         return place
     kept = workshop.kept_dir(name, sources_key(SCHEMA_SOURCES))
     if read_ready(kept) is None:
-        fresh = workshop.new(name)
-        write_payload(fresh.templates)
-        mark_ready(fresh.state_dir, run_job(fresh, "fleets.build_discovered", machines=machines))
-        workshop.keep(fresh, kept)
+        place = _empty(workshop, name)
+        write_payload(place.templates)
+        mark_ready(place.state_dir, _build(place, "fleets.build_discovered", machines))
+        workshop.keep(place, kept)
     return workshop.copy(kept, name)
 
 
@@ -69,13 +66,26 @@ def synced_fleet(workshop: Workshop, machines: int) -> tuple[Place, dict[str, An
     kept = workshop.kept_dir(name, sources_key(SYNC_SOURCES))
     cost = read_ready(kept)
     if cost is None:
-        place = Place(kept)
         if not (kept / "enjoliver.sqlite3").exists():
-            discovered = discovered_fleet(workshop, machines)
-            workshop.keep(discovered, kept)
+            workshop.keep(discovered_fleet(workshop, machines), kept)
         say(f"first sync of {machines:,} machines (kept in {kept})")
-        cost = run_job(place, "syncs.first_sync", is_spoken=True)
+        cost = run_job(Place(kept), "syncs.first_sync", is_spoken=True)
         mark_ready(kept, cost)
     copy = workshop.copy(kept, name)
     run_job(copy, "syncs.settle")
     return copy, cost
+
+
+def _build(place: Place, job: str, machines: int) -> Any:
+    say(f"making a fleet of {machines:,} machines")
+    return run_job(place, job, machines=machines, is_database_new=bool(place.database_url))
+
+
+def _empty(workshop: Workshop, name: str) -> Place:
+    """A new SQLite state with tables and no rows: migrating takes longer than copying."""
+    kept = workshop.kept_dir("empty", sources_key(SCHEMA_SOURCES))
+    if read_ready(kept) is None:
+        place = workshop.new("empty")
+        mark_ready(place.state_dir, run_job(place, "fleets.build_empty"))
+        workshop.keep(place, kept)
+    return workshop.copy(kept, name)

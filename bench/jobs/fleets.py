@@ -42,9 +42,16 @@ def report_of(who: Identity) -> DiscoveryReport:
     return parse_report(discovery_report(who, boot_id=boot_id, journal=journal))
 
 
-def build_discovered(machines: int) -> dict[str, Any]:
-    """An engine that has just discovered `machines` machines, none with a role."""
+def build_empty() -> dict[str, Any]:
+    """An engine that knows no machine."""
     call_command("migrate", interactive=False, verbosity=0, run_syncdb=True)
+    return {}
+
+
+def build_discovered(machines: int, is_database_new: bool) -> dict[str, Any]:
+    """An engine that has just discovered `machines` machines, none with a role."""
+    if is_database_new:
+        build_empty()
     now = timezone.now() - timedelta(hours=1)
     for chunk in _chunks(list(identities(machines))):
         _create_discovered([report_of(who) for who in chunk], now)
@@ -52,12 +59,12 @@ def build_discovered(machines: int) -> dict[str, Any]:
     return {"machines": Machine.objects.count()}
 
 
-def build_reporting(machines: int) -> dict[str, Any]:
+def build_reporting(machines: int, is_database_new: bool) -> dict[str, Any]:
     """A fleet that runs: roles, desired configs and a report of each; plus the yardstick's rows.
 
     Returns what a load generator must know.
     """
-    build_discovered(machines)
+    build_discovered(machines, is_database_new)
     run_scheduler(cluster=default_cluster())
     bodies = [make_document(number) for number in range(BODIES)]
     digests = [hashlib.sha512(body).hexdigest() for body in bodies]

@@ -101,7 +101,17 @@ def settle() -> dict[str, Any]:
     return {"rendered": result.rendered, "written": result.written}
 
 
-def sync_nothing() -> dict[str, Any]:
+def small_syncs(rounds: int, first_number: int) -> dict[str, Any]:
+    """In turns: a sync with nothing to do, and one with a machine added."""
+    idle, added = [], []
+    for number in range(rounds):
+        idle.append(_sync_nothing())
+        added.append(_add_machine(first_number + number))
+        say(f"small syncs: round {number + 1} of {rounds}")
+    return {"idle": idle, "added": added}
+
+
+def _sync_nothing() -> dict[str, Any]:
     """A sync that finds nothing to do: what it wrote, and whether it started a matchbox."""
     files, revisions = _tree(), Revision.objects.count()
     notified = SyncState.objects.get().notified_at
@@ -117,7 +127,7 @@ def sync_nothing() -> dict[str, Any]:
     }
 
 
-def add_machine(number: int) -> dict[str, Any]:
+def _add_machine(number: int) -> dict[str, Any]:
     """Discover machine `number`, give it a role, and sync: what that cost, and whom it touched."""
     who = next(identities(1, first=number))
     machine = record_discovery(report=report_of(who)).machine

@@ -6,7 +6,6 @@ from typing import Any
 
 from bench.context import Context
 from bench.fleets import discovered_fleet, synced_fleet
-from bench.places import Place
 from bench.processes import run_job, serve
 from bench.progress import say
 from bench.results import Fact, Figure, Spread, StageResult, at_most, divide
@@ -18,10 +17,17 @@ def run(context: Context) -> StageResult:
     _first_syncs(context, result)
     place, first = synced_fleet(context.workshop, context.sizes.large_fleet)
     result.raw["first sync"] = first
-    idle, added = _small_syncs(context, place)
-    result.raw |= {"idle syncs": idle, "syncs with a machine added": added}
-    _conclude_added(context, result, first, added)
-    _conclude_idle(result, first, idle)
+    # With a matchbox that holds the whole fleet: what a sync writes it compares with its answer.
+    with serve(place, "matchbox"):
+        small = run_job(
+            place,
+            "syncs.small_syncs",
+            rounds=context.sizes.rounds,
+            first_number=context.sizes.large_fleet,
+        )
+    result.raw["small syncs"] = small
+    _conclude_added(context, result, first, small["added"])
+    _conclude_idle(result, first, small["idle"])
     return result
 
 
@@ -65,20 +71,6 @@ def _first_syncs(context: Context, result: StageResult) -> None:
             f"{sum(one['problems'] for one in few + many)} problems",
         )
     )
-
-
-def _small_syncs(
-    context: Context, place: Place
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """With a matchbox that holds the whole fleet: after writing, the sync compares with it."""
-    idle, added = [], []
-    with serve(place, "matchbox"):
-        for number in range(context.sizes.rounds):
-            idle.append(run_job(place, "syncs.sync_nothing"))
-            newcomer = context.sizes.large_fleet + number
-            added.append(run_job(place, "syncs.add_machine", number=newcomer))
-            say(f"small syncs: round {number + 1} of {context.sizes.rounds}")
-    return idle, added
 
 
 def _conclude_added(
