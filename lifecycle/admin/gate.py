@@ -7,7 +7,8 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from lifecycle.admin.common import LifecycleAdmin, ReasonForm, reason_of, run_for_each
+from enjoliver.common.console import ReasonForm, actor_of, reason_of, run_for_each
+from lifecycle.admin.common import LifecycleAdmin
 from lifecycle.models import (
     InstallAttempt,
     InstallGate,
@@ -82,12 +83,12 @@ class InstallAttemptAdmin(LifecycleAdmin):
     )
     def give_on(self, request: HttpRequest, rows: QuerySet[InstallAttempt]) -> None:
         """End open installs by hand."""
-        actor, reason = request.user.get_username(), reason_of(request)
+        actor, reason = actor_of(request), reason_of(request)
         run_for_each(
             request,
             rows.select_related("machine"),
             lambda attempt: release_install(attempt=attempt, actor=actor, reason=reason),
-            done="Places given on",
+            done="places are given on",
         )
 
 

@@ -6,13 +6,8 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from lifecycle.admin.common import (
-    MACHINE_SEARCH,
-    LifecycleAdmin,
-    ReasonForm,
-    reason_of,
-    run_for_each,
-)
+from enjoliver.common.console import ReasonForm, actor_of, reason_of, run_for_each
+from lifecycle.admin.common import MACHINE_SEARCH, LifecycleAdmin
 from lifecycle.models import LockGroup, Slot
 from lifecycle.services import release_slot
 from machines.admin import ReadOnlyInline
@@ -61,10 +56,10 @@ class SlotAdmin(LifecycleAdmin):
     )
     def release(self, request: HttpRequest, rows: QuerySet[Slot]) -> None:
         """Free slots by hand."""
-        actor, reason = request.user.get_username(), reason_of(request)
+        actor, reason = actor_of(request), reason_of(request)
         run_for_each(
             request,
             rows.select_related("machine"),
             lambda slot: release_slot(slot=slot, actor=actor, reason=reason),
-            done="Slots released",
+            done="slots are released",
         )

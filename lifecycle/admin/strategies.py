@@ -10,7 +10,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
-from lifecycle.admin.common import MACHINE_SEARCH, run_for_each
+from enjoliver.common.console import actor_of, run_for_each
+from lifecycle.admin.common import MACHINE_SEARCH
 from lifecycle.models import MachineStrategy, StrategyName
 from lifecycle.services import disable_strategy, set_strategy
 from machines.models import Machine
@@ -26,14 +27,14 @@ def strategy_action(strategy: StrategyName | None) -> Action:
         if not request.user.has_perm(PERMISSION):
             messages.error(request, f"You lack the permission {PERMISSION}.")
             return
-        actor = request.user.get_username()
+        actor = actor_of(request)
 
         def change(machine: Machine) -> object:
             if strategy is None:
                 return disable_strategy(machine=machine, actor=actor)
             return set_strategy(machine=machine, strategy=strategy, actor=actor)
 
-        run_for_each(request, _machines(rows), change, done="Strategies changed")
+        run_for_each(request, _machines(rows), change, done="strategies are changed")
 
     name = strategy.value if strategy else "none"
     run.__name__ = f"strategy_{name}"
@@ -86,6 +87,6 @@ class MachineStrategyAdmin(ModelAdmin):  # type: ignore[misc]
             machine=obj.machine,
             strategy=StrategyName(obj.strategy),
             is_enabled=obj.is_enabled,
-            actor=request.user.get_username(),
+            actor=actor_of(request),
         )
         obj.created_at, obj.updated_at = saved.created_at, saved.updated_at

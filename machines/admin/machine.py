@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from enjoliver.common.errors import EngineError
+from enjoliver.common.console import actor_of, run_for_each
 from machines.admin.base import ReportedAdmin, badge, preformatted
 from machines.admin.parts import (
     ConflictInline,
@@ -134,7 +133,7 @@ class MachineAdmin(ReportedAdmin):
 
     def save_model(self, request: HttpRequest, obj: Machine, form: Any, change: bool) -> None:
         """Labels go through the service; nothing else is written."""
-        set_labels(machine=obj, labels=form.cleaned_data["labels"], actor=_actor(request))
+        set_labels(machine=obj, labels=form.cleaned_data["labels"], actor=actor_of(request))
 
     @admin.display(description="Name", ordering="boot_fqdn")
     def name(self, machine: Any) -> str:
@@ -180,36 +179,17 @@ class MachineAdmin(ReportedAdmin):
         """Each selected machine installs itself again at its next boot."""
 
         def call(machine: Machine) -> None:
-            request_reinstall(machine=machine, actor=_actor(request), reason="asked in the console")
+            request_reinstall(
+                machine=machine, actor=actor_of(request), reason="asked in the console"
+            )
 
-        self._for_each(request, queryset, call, "will install at their next boot")
+        run_for_each(request, queryset, call, "machines will install at their next boot")
 
     @admin.action(description="Forget machines that are gone", permissions=["forget"])
     def forget(self, request: HttpRequest, queryset: QuerySet[Machine]) -> None:
         """Delete machines that do not exist any more; one with a role is refused."""
 
         def call(machine: Machine) -> None:
-            forget_machine(machine=machine, actor=_actor(request), reason="Asked in the console.")
+            forget_machine(machine=machine, actor=actor_of(request), reason="Asked in the console.")
 
-        self._for_each(request, queryset, call, "are forgotten")
-
-    def _for_each(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[Machine],
-        call: Callable[[Machine], None],
-        done: str,
-    ) -> None:
-        number = 0
-        for machine in queryset:
-            try:
-                call(machine)
-                number += 1
-            except EngineError as error:
-                self.message_user(request, f"{machine}: {error.value}", messages.ERROR)
-        if number:
-            self.message_user(request, f"{number} machines {done}.", messages.SUCCESS)
-
-
-def _actor(request: HttpRequest) -> str:
-    return request.user.get_username()
+        run_for_each(request, queryset, call, "machines are forgotten")

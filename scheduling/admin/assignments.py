@@ -7,9 +7,9 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
+from enjoliver.common.console import ReasonForm, actor_of, reason_of, run_for_each
 from machines.admin import ReadOnlyInline, ReportedAdmin
 from machines.models import ConflictKind, MachineConflict
-from scheduling.admin.common import ReasonForm, actor_of, for_each, reason_of
 from scheduling.models import AssignedRole, Assignment
 from scheduling.services import approve_pins, release_machine
 
@@ -98,7 +98,7 @@ class AssignmentAdmin(ReportedAdmin):
         def call(row: Assignment) -> None:
             release_machine(machine=row.machine, actor=actor_of(request), reason=reason_of(request))
 
-        for_each(self, request, queryset, call, "machines have no role any more")
+        run_for_each(request, queryset, call, "machines have no role any more")
 
     @admin.action(description="Approve the facts reported now", permissions=["approve"])
     def approve(self, request: HttpRequest, queryset: QuerySet[Assignment]) -> None:
@@ -107,4 +107,4 @@ class AssignmentAdmin(ReportedAdmin):
         def call(row: Assignment) -> None:
             approve_pins(assignment=row, actor=actor_of(request))
 
-        for_each(self, request, queryset, call, "machines have their present facts pinned")
+        run_for_each(request, queryset, call, "machines have their present facts pinned")

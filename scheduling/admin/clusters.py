@@ -14,8 +14,8 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from enjoliver.common.console import actor_of
 from enjoliver.common.errors import EngineError
-from scheduling.admin.common import actor_of
 from scheduling.models import Cluster
 from scheduling.schema import SCHEMA
 from scheduling.services import preview_values, set_values, update_cluster

@@ -9,8 +9,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
+from enjoliver.common.console import actor_of, run_for_each
 from machines.admin import ReadOnlyInline, ReportedAdmin
-from scheduling.admin.common import actor_of, for_each
 from scheduling.models import Waiting
 from scheduling.roles import CONTROL_PLANE_ROLES, RoleName, WaitCode
 from scheduling.services import assign_roles, readmit_machine
@@ -71,7 +71,7 @@ class WaitingAdmin(ReportedAdmin):
         def call(row: Waiting) -> None:
             readmit_machine(machine=row.machine, actor=actor_of(request))
 
-        for_each(self, request, rows, call, "machines are the scheduler's again")
+        run_for_each(request, rows, call, "machines are the scheduler's again")
 
     @admin.action(description="Assign: control plane", permissions=["assign"])
     def make_control_plane(self, request: HttpRequest, queryset: QuerySet[Waiting]) -> None:
@@ -89,4 +89,4 @@ class WaitingAdmin(ReportedAdmin):
         def call(row: Waiting) -> None:
             assign_roles(machine=row.machine, roles=roles, actor=actor_of(request))
 
-        for_each(self, request, queryset, call, f"machines are {', '.join(roles)}")
+        run_for_each(request, queryset, call, f"machines are {', '.join(roles)}")

@@ -1,9 +1,9 @@
-"""What the pages over intent share: the actor, and actions that answer row by row."""
+"""What the console's actions share: who did it, why, and an answer row by row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django import forms
 from django.contrib import messages
@@ -38,16 +38,20 @@ def reason_of(request: HttpRequest) -> str:
     return request.POST.get("reason", "").strip()[:200]
 
 
-def for_each(
-    page: Any, request: HttpRequest, rows: Iterable[Row], call: Callable[[Row], object], done: str
+def run_for_each(
+    request: HttpRequest, rows: Iterable[Row], call: Callable[[Row], object], done: str
 ) -> None:
-    """Call the service for each row; one message for those that went well, one for each failure."""
-    number = 0
+    """Call a service for each row; a message per failure and one for those that went well.
+
+    `done` completes the sentence "5 …", as in "machines have no role any more".
+    """
+    succeeded = 0
     for row in rows:
         try:
             call(row)
-            number += 1
         except EngineError as error:
-            page.message_user(request, f"{row}: {error.value}", messages.ERROR)
-    if number:
-        page.message_user(request, f"{number} {done}.", messages.SUCCESS)
+            messages.error(request, f"{row}: {error.value}")
+        else:
+            succeeded += 1
+    if succeeded:
+        messages.success(request, f"{succeeded} {done}.")
