@@ -191,6 +191,8 @@ def _boot_part(tree: Mapping[str, Any]) -> BootPart:
     if tree.keys() - {"kernel", "initrd", "args"}:
         raise ComposeError(f"boot: only kernel, initrd and args are known, not {sorted(tree)}")
     kernel, initrd, args = tree.get("kernel"), tree.get("initrd", []), tree.get("args", [])
+    if not isinstance(initrd, list) or not isinstance(args, list):
+        raise ComposeError("boot: initrd and args are lists")
     for text in (kernel, *initrd, *args):
         if not isinstance(text, str) or not text or not text.isprintable() or " " in text:
             raise ComposeError(f"boot: {text!r}: expected one word; matchbox fills no marks here")

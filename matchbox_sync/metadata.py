@@ -12,11 +12,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network
 from typing import Any
 
 from machines.topology import parse_fqdn
+from matchbox_sync.facts import EngineFacts, MachineFacts, Member
 from matchbox_sync.metadatatext import metadata_text
 
 __all__ = [
@@ -54,40 +54,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufdd0-\ufde
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _FQDN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*", re.ASCII | re.IGNORECASE)
 _INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class EngineFacts:
-    """The engine's own part of the configs: its URL as machines reach it, and SSH public keys."""
-
-    api_uri: str
-    ssh_keys: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MachineFacts:
-    """The pinned facts of one machine. Unknown ones are "" or 0."""
-
-    uuid: str
-    mac: str
-    interface_name: str
-    ipv4: str
-    prefix: int
-    gateway: str
-    fqdn: str
-    pod_index: int
-    failure_domain: str
-    disk_bytes: int
-    roles: tuple[str, ...]
-    profile: str
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One control-plane machine as all others see it."""
-
-    name: str
-    ipv4: str
 
 
 def render_metadata(

@@ -125,7 +125,10 @@ def _with_bodies(tree: Any, folder: Path, context: Mapping[str, Any]) -> Any:
 
 
 def _body(name: Any, folder: Path, context: Mapping[str, Any]) -> str | Marked:
-    path = (folder / name).resolve() if isinstance(name, str) else None
-    if path is None or not path.is_relative_to(folder.resolve()):
+    try:
+        path = (folder / name).resolve()
+    except (TypeError, ValueError, OSError):  # no text, or none that a file can be called
+        path = Path("/")
+    if not path.is_relative_to(folder.resolve()):
         raise ComposeError(f"{folder / 'snippet.yaml'}: {name!r} is no body of this snippet")
     return render_body(path, context)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import StrictUndefined, Template, TemplateError, Undefined
+from jinja2 import StrictUndefined, Template, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from matchbox_sync.marks import BRACE, Marked, MarkError, parse_marks, protect
@@ -84,7 +84,7 @@ def load_yaml(text: str, where: str) -> Any:
     """Read one YAML document; raises ComposeError that begins with `where`."""
     try:
         return yaml.load(text, _Loader)  # noqa: S506 - derived from a safe loader
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ComposeError(f"{where}: {' '.join(str(error).split())}") from error
 
 
@@ -145,7 +145,9 @@ def _render(
 ) -> str:
     try:
         return _compiled(environment, read_text(path)).render(context)
-    except (TemplateError, TypeError, ValueError) as error:
+    except ComposeError:
+        raise
+    except Exception as error:  # an expression may raise anything, and must not end a sync
         raise ComposeError(f"{path}: {_reason(error)}") from error
 
 

@@ -189,6 +189,8 @@ def test_an_unknown_switch_is_named(tmp_path):
         ("boot: {args: ['a b']}", "'a b': expected one word"),
         ("boot: {args: ['{{ .hostname }}']}", "expected one word"),
         ("boot: {args: [1]}", "expected one word"),
+        ("boot: {args: {a: b}}", "another type here"),
+        ("boot: {initrd: abc}", "another type here"),
     ],
 )
 def test_snippets_that_do_not_fit_together_are_named(tmp_path, text, reason):
@@ -197,9 +199,13 @@ def test_snippets_that_do_not_fit_together_are_named(tmp_path, text, reason):
         compose(library=library)
 
 
-def test_a_profile_without_a_kernel_cannot_boot(tmp_path):
-    files = {"profiles/p.yaml": "components: [x]", "snippets/x/snippet.yaml": "{}"}
-    with pytest.raises(ComposeError, match="expected one word"):
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("{}", "None: expected one word"), ("boot: {kernel: k, args: quiet}", "args are lists")],
+)
+def test_a_profile_that_cannot_boot_is_refused(tmp_path, text, reason):
+    files = {"profiles/p.yaml": "components: [x]", "snippets/x/snippet.yaml": text}
+    with pytest.raises(ComposeError, match=reason):
         compose("p", library=site_library(tmp_path, files))
 
 
