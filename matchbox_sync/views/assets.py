@@ -37,7 +37,7 @@ class AssetListView(MachineView):
 
     @extend_schema(
         operation_id="assets_list",
-        responses={(200, "application/json"): OpenApiTypes.OBJECT},
+        responses={200: {"type": "array", "items": {"type": "string"}}},
         tags=["boot"],
     )
     def get(self, request: HttpRequest) -> HttpResponse:

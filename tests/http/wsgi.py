@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import traceback
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from django.core.signals import got_request_exception, request_finished, request_started
@@ -59,6 +60,18 @@ class Call:
         }
 
 
+@contextmanager
+def connections_kept():
+    """Requests do not look after old connections: it would end the test's own transaction."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    try:
+        yield
+    finally:
+        for signal in (request_started, request_finished):
+            signal.connect(close_old_connections)
+
+
 def send(call: Call) -> Answer:
     """Call the application once and read its whole answer."""
     failures, started = [], []
@@ -70,18 +83,15 @@ def send(call: Call) -> Answer:
         started.append((status, headers))
 
     got_request_exception.connect(note, weak=False)
-    for signal in (request_started, request_finished):
-        signal.disconnect(close_old_connections)  # it would end the test's own transaction
     try:
-        parts = application(call.environ(), start_response)
-        try:
-            body = b"".join(parts)
-        finally:
-            parts.close()
+        with connections_kept():
+            parts = application(call.environ(), start_response)
+            try:
+                body = b"".join(parts)
+            finally:
+                parts.close()
     finally:
         got_request_exception.disconnect(note)
-        for signal in (request_started, request_finished):
-            signal.connect(close_old_connections)
     ((status, headers),) = started
     lowered = {name.lower(): value for name, value in headers}
     return Answer(int(status.split()[0]), lowered, body, "\n".join(failures))
