@@ -14,7 +14,7 @@ from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from enjoliver.common.times import rfc3339
 from machines.models import Disk, Interface, Machine
-from scheduling.models import AssignedRole, Assignment, Cluster
+from scheduling.models import AssignedRole, Assignment, Cluster, Waiting
 from scheduling.roles import PROFILE_CONTROL_PLANE, RoleName
 
 SEPARATOR = "&"
@@ -102,7 +102,7 @@ def available_machines() -> list[dict[str, Any]]:
     """The documents of `/scheduler/available`: machines without a role, oldest first."""
     interfaces = (
         Interface.objects.filter(is_boot=True, machine__assignment__isnull=True)
-        .select_related("machine")
+        .select_related("machine__waiting")
         .order_by("machine__created_at", "machine_id")
     )
     disks = _disks(Disk.objects.filter(machine__assignment__isnull=True))
@@ -117,9 +117,18 @@ def available_machines() -> list[dict[str, Any]]:
             "netmask": interface.netmask,
             "created_date": rfc3339(interface.machine.created_at),
             "disks": disks.get(interface.machine_id, []),
+            "waiting": _why_it_waits(interface.machine),
         }
         for interface in interfaces
     ]
+
+
+def _why_it_waits(machine: Machine) -> str | None:
+    """In words; None before the scheduler looked at the machine."""
+    try:
+        return machine.waiting.reason
+    except Waiting.DoesNotExist:
+        return None
 
 
 def unassigned_machines() -> QuerySet[Machine]:

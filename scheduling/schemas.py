@@ -50,7 +50,7 @@ SCHEDULE = {
     "description": "Boot MAC to roles, in the order they were given.",
     "additionalProperties": _ROLES,
 }
-AVAILABLE = {"type": "array", "items": _object(_MACHINE)}
+AVAILABLE = {"type": "array", "items": _object({**_MACHINE, "waiting": _TEXT_OR_NULL})}
 HOLDERS = {
     "type": "array",
     "items": _object({**_MACHINE, "gateway": _TEXT_OR_NULL, "roles": {"oneOf": [_TEXT, _ROLES]}}),

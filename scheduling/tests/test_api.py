@@ -261,7 +261,15 @@ def test_available_machines_are_those_without_a_role(client, fleet):
         "netmask": 14,
         "created_date": "2026-01-01T00:00:00.000Z",
         "disks": [{"path": disk.path, "size-bytes": disk.size_bytes}],
+        "waiting": None,
     }
+
+
+def test_an_available_machine_says_why_it_waits(client, cluster):
+    make_machine(1)
+    run_scheduler(cluster=cluster, now=LATER)
+    (row,) = client.get("/scheduler/available").json()
+    assert row["waiting"].startswith("control plane needs 3 machines")
 
 
 def test_addresses_are_the_pinned_ones_in_numeric_order_as_the_sync_sees_them(client, fleet):

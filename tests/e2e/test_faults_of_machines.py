@@ -52,6 +52,9 @@ def test_twins_are_told_apart_and_wait_while_the_others_go_on(engine):
     ours = {who.mac for who in make_fleet(4, scenario.seed)}
     known = [one["boot-info"] for one in engine.read("/discovery")]
     assert len([one for one in known if one["mac"] in ours]) == 4
+    waiting = [one for one in engine.read("/scheduler/available") if one["mac"] in ours]
+    assert len(waiting) == result.phases["waits for its role"]
+    assert all("UUID" in one["waiting"] for one in waiting)
 
 
 def test_a_machine_that_vanishes_with_the_slot_keeps_it_until_an_operator_frees_it(engine):
