@@ -59,7 +59,7 @@ async def _look_at_config(machine: Machine) -> Phase:
         return Phase.WAITING
     if not machine.check_identity(config):
         return Phase.WAITING
-    machine.offered = answer.body
+    machine.world.disks.keep_download(machine.who.mac, answer.body)
     machine.say(f"has its role ({', '.join(machine.roles)}) and its config")
     return Phase.GATE
 
@@ -107,7 +107,8 @@ async def install(machine: Machine) -> Phase:
         return Phase.OFF
     if machine.has(Fault.FAIL_INSTALL) and machine.installs == 1:
         return Phase.FAILED
-    machine.world.disks.write(machine.who.mac, Installed(running=machine.offered))
+    document = machine.world.disks.take_download(machine.who.mac)
+    machine.world.disks.write(machine.who.mac, Installed(running=document))
     return Phase.INSTALLED
 
 

@@ -77,8 +77,6 @@ class Machine:
     config_url: str = ""
     boot_id: str = ""
     roles: tuple[str, ...] = ()
-    offered: bytes = b""
-    """The role's document, between the moment it was seen and the end of the install."""
     attempt: str = ""
     strategy: str = ""
     lock: Mapping[str, str] = field(default_factory=dict)
@@ -119,7 +117,7 @@ class Machine:
     def new_boot(self) -> None:
         """Forget what does not survive a reset."""
         self.boot_id = str(uuid.UUID(int=self.dice.getrandbits(128), version=4))
-        self.offered, self.strategy, self.polls = b"", "", 0
+        self.strategy, self.polls = "", 0
 
     async def pause(self, seconds: float) -> None:
         """Let time pass, give or take a quarter, so that a fleet does not march in step."""

@@ -6,6 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from enjoliver.engine.management.commands.simulate import Command, make_scenario
+from simulator.disks import Disks
 from simulator.faults import Fault
 from simulator.scenario import Arrival, Until
 
@@ -37,11 +38,24 @@ def test_forever_has_no_deadline_and_new_disks_have_no_file():
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--machines", "0"), ("--fault", "nonsense"), ("--interval", "0"), ("--until", "later")],
+    [
+        ("--machines", "0"),
+        ("--fault", "nonsense"),
+        ("--interval", "0"),
+        ("--until", "later"),
+        ("--fault", "slow=6"),
+    ],
 )
 def test_options_that_make_no_sense_are_refused(arguments):
     with pytest.raises((CommandError, SystemExit)):
         parse(*arguments)
+
+
+def test_machines_that_run_already_are_refused(tmp_path):
+    disks = Disks(tmp_path / "disks.sqlite3")
+    with pytest.raises(CommandError, match="run already"):
+        call_command("simulate", "--disks", str(tmp_path / "disks.sqlite3"))
+    disks.close()
 
 
 def test_the_command_says_by_its_status_how_it_ended(capsys):

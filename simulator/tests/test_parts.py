@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from simulator.audit import Audit
-from simulator.disks import Disks, Installed
+from simulator.disks import Disks, DisksInUse, Installed
 from simulator.display import Display
 from simulator.facts import boot_journal, discovery_report, make_fleet, share_uuid
 from simulator.faults import Fault, parse_fault, spread_faults
@@ -91,9 +91,21 @@ def test_disks_survive_their_process(tmp_path):
     disks.close()
     again = Disks(path)
     assert again.read("m") == content
+    again.keep_download("m", b"document")
+    assert again.take_download("m") == b"document"
+    with pytest.raises(KeyError):
+        again.take_download("m")
     again.wipe("m")
     assert again.read("m") is None
     again.close()
+
+
+def test_a_fleet_runs_once_at_a_time(tmp_path):
+    disks = Disks(tmp_path / "disks.sqlite3")
+    with pytest.raises(DisksInUse, match="run already"):
+        Disks(tmp_path / "disks.sqlite3")
+    disks.close()
+    Disks(tmp_path / "disks.sqlite3").close()
 
 
 @given(st.lists(st.floats(0.0005, 500), min_size=1, max_size=200))

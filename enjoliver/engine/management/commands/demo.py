@@ -26,6 +26,7 @@ from matchbox_sync.models import Revision
 from scheduling.models import Cluster
 from scheduling.services import set_values
 from scheduling.values import cluster_values
+from simulator.disks import DisksInUse
 from simulator.display import Display
 from simulator.fleet import Fleet
 from simulator.operator import Operator
@@ -65,8 +66,8 @@ class Command(BaseCommand):
             self._run(console, display, is_short=options["exit"])
         except CannotStart as error:
             self._fail(" ".join(error.problems))
-        except (StoryFailed, TimeoutError, ChildProcessError) as error:
-            self._fail(f"The demo failed: {error}")
+        except (StoryFailed, DisksInUse, TimeoutError, ChildProcessError) as error:
+            self._fail(f"The demo failed: {error} (logs: {settings.STATE_DIR}/logs)")
         except KeyboardInterrupt:
             display.headline("Stopped; the state stays for the next start.")
 

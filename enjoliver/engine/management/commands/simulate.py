@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
+from simulator.disks import DisksInUse
 from simulator.display import Display
 from simulator.faults import MEANING, Fault, parse_fault
 from simulator.run import run_watched
@@ -61,7 +62,10 @@ class Command(BaseCommand):
         scenario = make_scenario(options)
         console = Console(stderr=options["json"])
         display = Display(console, machines=scenario.machines, title=scenario.url)
-        result = asyncio.run(run_watched(scenario, display))
+        try:
+            result = asyncio.run(run_watched(scenario, display))
+        except DisksInUse as error:
+            raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps(result.as_json(), indent=2))
         display.summary(result)
@@ -71,6 +75,11 @@ class Command(BaseCommand):
 def make_scenario(options: dict[str, Any]) -> Scenario:
     """The scenario of parsed options."""
     disks = options["disks"] or settings.STATE_DIR / "simulator" / f"seed-{options['seed']}.sqlite3"
+    faults = dict(options["fault"])
+    if sum(faults.values()) > options["machines"]:
+        raise CommandError(
+            f"{sum(faults.values())} faults asked for --machines {options['machines']}"
+        )
     is_endless = options["until"] is Until.FOREVER
     return Scenario(
         url=options["url"],
@@ -79,7 +88,7 @@ def make_scenario(options: dict[str, Any]) -> Scenario:
         interval=options["interval"],
         until=options["until"],
         deadline=options["deadline"] or (math.inf if is_endless else DEADLINE_SECONDS),
-        faults=dict(options["fault"]),
+        faults=faults,
         arrival=options["arrival"],
         control_plane=options["control_plane"],
         disks=None if options["new_disks"] else disks,
