@@ -53,10 +53,10 @@ def check_password(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     password = settings.ADMIN_PASSWORD
     if password and len(password) < MIN_PASSWORD:
         return [
-            Error(
+            Warning(
                 f"ENJOLIVER_ADMIN_PASSWORD has fewer than {MIN_PASSWORD} characters",
                 hint="unset it to have one generated, or give a longer one",
-                id="enjoliver.E003",
+                id="enjoliver.W004",
             )
         ]
     return []
@@ -76,7 +76,7 @@ def check_networks(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
                 Error(
                     f"{name}: {', '.join(wrong)} is no network",
                     hint="write networks as 10.0.0.0/8, comma separated",
-                    id="enjoliver.E004",
+                    id="enjoliver.E003",
                 )
             )
     return found
@@ -92,7 +92,7 @@ def check_matchbox(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
         Error(
             f"ENJOLIVER_MATCHBOX_URLS: {', '.join(wrong)} is not an http(s) URL",
             hint="e.g. http://10.0.0.2:8080, several separated by commas",
-            id="enjoliver.E005",
+            id="enjoliver.E004",
         )
     ]
 

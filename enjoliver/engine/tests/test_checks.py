@@ -55,9 +55,9 @@ def test_the_address_must_be_a_url(settings, configured, uri):
     assert ids(checks.check_addresses(None)) == ["enjoliver.E001"]
 
 
-def test_a_short_password_is_refused(settings):
+def test_a_short_password_is_a_warning(settings):
     settings.ADMIN_PASSWORD = "short"
-    assert ids(checks.check_password(None)) == ["enjoliver.E003"]
+    assert ids(checks.check_password(None)) == ["enjoliver.W004"]
     settings.ADMIN_PASSWORD = "long enough"
     assert checks.check_password(None) == []
 
@@ -66,13 +66,13 @@ def test_networks_must_parse(settings):
     settings.NODE_NETWORKS = ["10.0.0.0/8", "10.0.0.0/33"]
     settings.TRUSTED_PROXIES = ["proxy.example"]
     found = checks.check_networks(None)
-    assert ids(found) == ["enjoliver.E004", "enjoliver.E004"]
+    assert ids(found) == ["enjoliver.E003", "enjoliver.E003"]
     assert "10.0.0.0/33" in found[0].msg
 
 
 def test_matchbox_instances_are_urls(settings):
     settings.MATCHBOX_URLS = ["http://10.0.0.2:8080", "10.0.0.3:8080"]
-    assert ids(checks.check_matchbox(None)) == ["enjoliver.E005"]
+    assert ids(checks.check_matchbox(None)) == ["enjoliver.E004"]
 
 
 def test_sqlite_with_a_shared_broker_is_a_warning(monkeypatch, configured):
