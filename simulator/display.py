@@ -46,16 +46,20 @@ class Display:
             self.tell(f"{name} {words}")
 
     def tell(self, words: str) -> None:
-        """A sentence that is always shown."""
+        """A sentence of its time; on a terminal, with many machines, it scrolls away."""
         line = f"{time.monotonic() - self._started:6.1f}s  {words}"
-        self._lines.append(line)
-        if self._live is None:
+        if self._live and not self._has_every_line:
+            self._lines.append(line)  # of many machines only the last lines can be read
+        else:
             self._print(line)
+
+    def note(self, words: str) -> None:
+        """A sentence that stays, without its time."""
+        self._print(words)
 
     def headline(self, words: str) -> None:
         """A sentence that stays on the screen: a new part of the story."""
-        self._print("")
-        self._print(words, style="bold")
+        self._print(f"\n{words}", style="bold")
 
     def _print(self, line: str, style: str = "") -> None:
         self._console.print(Text(line, style=style), soft_wrap=True)

@@ -191,9 +191,9 @@ class Story:
             revisions = f"{before} → {after}"
             table.add_row(turn.machine.name, role, turn.strategy, revisions, f"{spent:.1f}")
         console.print(table)
-        self.display.tell(f"switched on to up to date: {seconds[0]:.1f} s")
-        self.display.tell(f"changed value to every machine told: {seconds[1]:.1f} s")
-        self.display.tell(
+        self.display.note(f"switched on to up to date: {seconds[0]:.1f} s")
+        self.display.note(f"changed value to every machine told: {seconds[1]:.1f} s")
+        self.display.note(
             f"slot: taken {audit.turns_taken} times, at most {audit.most_down_at_once} machine "
             "down at once"
         )
