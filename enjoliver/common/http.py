@@ -69,18 +69,37 @@ def etag_response(
 
 
 def read_body(request: HttpRequest) -> bytes:
-    """The raw body; raises InvalidInput (413) when it is larger than MAX_BODY_BYTES."""
+    """The raw body, also one that came in chunks, without a length.
+
+    Raises InvalidInput: 413 when it is larger than MAX_BODY_BYTES, 400 when its sender stopped in
+    the middle of it.
+    """
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if length.isdecimal() and int(length) > MAX_BODY_BYTES:
+        raise _too_large(f"the body has {int(length)} bytes")
     try:
-        length = int(request.META.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        length = 0
-    if length > MAX_BODY_BYTES:
-        raise InvalidInput(
-            f"the body has {length} bytes, at most {MAX_BODY_BYTES} are taken",
-            kind="body_too_large",
-            status_code=413,
-        )
-    return request.body
+        return _read_chunks(request) if _is_chunked(request) else request.body
+    except OSError as error:
+        raise InvalidInput("the body did not arrive whole", kind="body_incomplete") from error
+
+
+def _is_chunked(request: HttpRequest) -> bool:
+    """A body without a length whose end the server knows; Django would take it for an empty one."""
+    has_end = request.META.get("wsgi.input_terminated")
+    return bool(has_end) and not request.META.get("CONTENT_LENGTH")
+
+
+def _read_chunks(request: HttpRequest) -> bytes:
+    body: bytes = request.META["wsgi.input"].read(MAX_BODY_BYTES + 1)
+    if len(body) > MAX_BODY_BYTES:
+        raise _too_large("the body is too large")
+    return body
+
+
+def _too_large(found: str) -> InvalidInput:
+    return InvalidInput(
+        f"{found}, at most {MAX_BODY_BYTES} are taken", kind="body_too_large", status_code=413
+    )
 
 
 def parse_json(body: bytes) -> Any:

@@ -1,6 +1,7 @@
 """The two view classes: one error shape, networks, operators, bodies."""
 
 import base64
+import io
 import json
 from contextlib import suppress
 
@@ -221,6 +222,51 @@ def test_a_body_that_is_too_large_is_refused_by_its_length(settings):
     with pytest.raises(InvalidInput) as refused:
         read_body(request)
     assert refused.value.status_code == 413
+
+
+class Stream(io.BytesIO):
+    """A body whose sender falls silent after what it sent."""
+
+    def __init__(self, sent, *, is_broken):
+        super().__init__(sent)
+        self.is_broken = is_broken
+
+    def read(self, size=-1):
+        part = super().read(size)
+        if not part and self.is_broken:
+            raise ConnectionResetError
+        return part
+
+
+def chunked(sent, *, is_broken=False):
+    """A request as gunicorn hands it on: no length, but an input that ends by itself."""
+    request = rf.post("/", data=b"", content_type="text/plain")
+    request.META.pop("CONTENT_LENGTH", None)
+    request.META["wsgi.input"] = Stream(sent, is_broken=is_broken)
+    request.META["wsgi.input_terminated"] = True
+    return request
+
+
+def test_a_body_in_chunks_is_read_as_any_other():
+    assert read_body(chunked(b'{"strategy": "reboot"}')) == b'{"strategy": "reboot"}'
+    assert read_body(chunked(b"")) == b""
+
+
+def test_a_body_in_chunks_is_bounded_too():
+    with pytest.raises(InvalidInput) as refused:
+        read_body(chunked(b"x" * (http.MAX_BODY_BYTES + 1)))
+    assert refused.value.status_code == 413
+
+
+def test_a_body_that_breaks_off_is_the_callers_fault():
+    with pytest.raises(InvalidInput) as refused:
+        read_body(chunked(b"", is_broken=True))
+    assert (refused.value.status_code, refused.value.kind) == (400, "body_incomplete")
+    request = rf.post("/", data=b"x", content_type="text/plain")
+    request.environ["wsgi.input"] = Stream(b"", is_broken=True)
+    broken = type(request)(request.environ)
+    with pytest.raises(InvalidInput):
+        read_body(broken)
 
 
 @pytest.mark.parametrize(
