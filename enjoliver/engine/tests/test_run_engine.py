@@ -55,7 +55,9 @@ def log_in(url, password):
 def test_the_generated_password_opens_the_console_and_only_its_owner_can_read_it(engine):
     file = engine.state_dir / "admin-password"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert stat.S_IMODE((engine.state_dir / "secret-key").stat().st_mode) == 0o600
+    for secret in ("secret-key", "enjoliver.sqlite3"):
+        if (engine.state_dir / secret).exists():
+            assert stat.S_IMODE((engine.state_dir / secret).stat().st_mode) == 0o600
     assert str(file) in engine.output
     assert log_in(engine.url, file.read_text().strip())
     assert not log_in(engine.url, "another password")
@@ -110,6 +112,15 @@ def test_a_port_in_use_is_named_with_its_setting_and_nothing_is_started(tmp_path
         f"ENJOLIVER_BIND=127.0.0.1:{taken} cannot be listened on: Address already in use" in output
     )
     assert not (tmp_path / "var" / "enjoliver.sqlite3").exists()
+    assert not (tmp_path / "var" / "run.pid").exists()
+
+
+def test_a_database_that_is_away_is_named_with_its_setting(tmp_path):
+    away = f"postgres://nobody@127.0.0.1:{free_port()}/none"
+    output, status = refused(environment(tmp_path / "var", DATABASE_URL=away))
+    assert status == 1
+    assert "The database cannot be used (DATABASE_URL)" in output
+    assert "Traceback" not in output
     assert not (tmp_path / "var" / "run.pid").exists()
 
 
