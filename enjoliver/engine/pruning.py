@@ -6,6 +6,7 @@ import logging
 from datetime import timedelta
 
 from django.conf import settings
+from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from enjoliver.common.leases import hold_lease
@@ -26,6 +27,7 @@ def prune_all() -> bool:
         prune_history(before=before)
         prune_attempts(before=before)
         recheck_conflicts()
+        SessionStore.clear_expired()
         for cluster in Cluster.objects.all():
             lease.renew()
             prune_revisions(cluster=cluster)

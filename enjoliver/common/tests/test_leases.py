@@ -45,6 +45,7 @@ def test_a_silent_holder_loses_it_after_the_deadline():
 
 def test_the_lease_of_a_killed_process_of_this_machine_is_free_at_once():
     with hold_lease("work") as lease:
+        assert lease is not None
         alive = lease.owner
     child = subprocess.Popen(["true"])
     child.wait()

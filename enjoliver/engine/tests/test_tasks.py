@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from enjoliver.common.leases import hold_lease
@@ -31,6 +32,16 @@ def test_what_is_older_than_the_history_goes(settings):
     prune()
     assert [event.at for event in Event.objects.filter(kind="discovered")] == [new]
     assert StateChange.objects.filter(at=new).exists()
+
+
+def test_sessions_that_ended_go():
+    now = timezone.now()
+    for key, days in (("old", -1), ("new", 1)):
+        Session.objects.create(
+            session_key=key, session_data="", expire_date=now + timedelta(days=days)
+        )
+    prune()
+    assert [session.pk for session in Session.objects.all()] == ["new"]
 
 
 def test_two_prunings_do_not_run_at_once():
