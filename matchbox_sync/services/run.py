@@ -14,7 +14,8 @@ from django.db.models import Max
 from django.utils import timezone
 
 from enjoliver.common.leases import HeldLease, hold_lease
-from matchbox_sync.metadata import EngineFacts, render_metadata
+from matchbox_sync.fingerprints import Fingerprints
+from matchbox_sync.metadata import EngineFacts
 from matchbox_sync.models import DesiredConfig, ProfileInForce, Revision, SyncState
 from matchbox_sync.renderer import PrivateMatchbox
 from matchbox_sync.services.compare import compare_public
@@ -22,13 +23,7 @@ from matchbox_sync.services.configs import BATCH, Change, render_batch, store_ba
 from matchbox_sync.services.problems import Problems
 from matchbox_sync.services.publish import Publisher
 from matchbox_sync.services.versions import Prepared, prepare_profiles
-from matchbox_sync.targets import (
-    Target,
-    config_fingerprint,
-    engine_facts,
-    read_members,
-    read_targets,
-)
+from matchbox_sync.targets import Target, engine_facts, read_members, read_targets
 from scheduling.models import Cluster
 from scheduling.roles import PROFILE_CONTROL_PLANE
 from scheduling.values import cluster_values
@@ -70,6 +65,9 @@ class _Run:
         self.problems = Problems(cluster)
         self.values: Mapping[str, Any] = cluster_values(cluster)
         self.engine: EngineFacts = engine_facts()
+        self.fingerprints = Fingerprints.recall(
+            cluster.name, values=self.values, engine=self.engine
+        )
         self.prepared: dict[str, Prepared] = {}
         self.revision: Revision | None = None
         self.rendered = 0
@@ -140,16 +138,10 @@ class _Run:
 
     def _change_of(self, target: Target) -> Change:
         version = self.prepared[target.profile].version
-        metadata = self._metadata_of(target)
-        return Change(target, config_fingerprint(version.fingerprint, target.mac, metadata))
+        return Change(target, self.fingerprints.of(target.facts, version.fingerprint))
 
     def _metadata_of(self, target: Target) -> dict[str, Any]:
-        return render_metadata(
-            machine=target.facts,
-            cluster_name=self.cluster.name,
-            values=self.values,
-            engine=self.engine,
-        )
+        return self.fingerprints.metadata_of(target.facts)
 
     def _new_profiles(self) -> list[str]:
         in_force = dict(
