@@ -20,7 +20,7 @@ from tools.steps import ROOT, StepFailed, say
 from tools.testservices import private_services
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_SUMMARY = re.compile(r"^=+ .* in [0-9.]+s.* =+$")
+_SUMMARY = re.compile(r"^(?:=+ )?(?:\d+ \w+|no tests ran)\b.* in [0-9.]+s\b")  # =: not with -q
 STAGES = ("sqlite", "postgres")
 # The caller's own engine must not leak into the tests.
 _NOT_INHERITED = ("DATABASE_URL", "PROMETHEUS_MULTIPROC_DIR")

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,11 +152,16 @@ def environment(state_dir: Path, **more: str) -> dict[str, str]:
 def running_engine(
     state_dir: Path, variables: Mapping[str, str] | None = None, command: str = "run"
 ) -> Iterator[Run]:
-    """Start `manage.py run` (or another command that starts the engine); nothing is left after."""
-    with private_services() as services:
-        yield from _running(
-            state_dir, environment(state_dir, **services, **(variables or {})), command
-        )
+    """Start `manage.py run` (or another command that starts the engine); nothing is left after.
+
+    `variables` go over those of `environment`; for two runs on one database they must name it.
+    """
+    given = dict(variables or {})
+    own: AbstractContextManager[dict[str, str]] = (
+        nullcontext({}) if "DATABASE_URL" in given else private_services()
+    )
+    with own as services:
+        yield from _running(state_dir, environment(state_dir, **{**services, **given}), command)
 
 
 def _running(state_dir: Path, variables: dict[str, str], command: str) -> Iterator[Run]:

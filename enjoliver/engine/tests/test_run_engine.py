@@ -46,7 +46,7 @@ def log_in(url, password):
     """Whether the console lets `admin` in with this password."""
     with httpx.Client(base_url=url, timeout=10) as client:
         page = client.get("/admin/login/").text
-        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)[1]
+        token = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)[0]
         form = {"username": "admin", "password": password, "csrfmiddlewaretoken": token}
         answer = client.post("/admin/login/?next=/admin/", data=form, headers={"Referer": url})
         return answer.status_code == 302

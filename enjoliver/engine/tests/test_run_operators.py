@@ -16,9 +16,10 @@ def opens(password):
 
 def test_a_fresh_engine_gets_a_generated_password_that_only_its_owner_reads(tmp_path):
     operator = ensure_first_operator(state_dir=tmp_path, configured_password="")
-    assert operator.password_file == tmp_path / "admin-password"
-    assert stat.S_IMODE(operator.password_file.stat().st_mode) == 0o600
-    assert opens(operator.password_file.read_text().strip())
+    kept = tmp_path / "admin-password"
+    assert operator.password_file == kept
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert opens(kept.read_text().strip())
     assert User.objects.get(username="admin").is_superuser
 
 

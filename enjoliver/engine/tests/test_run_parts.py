@@ -11,6 +11,7 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from celery import Celery
 
@@ -178,7 +179,7 @@ def test_the_run_file_names_a_living_supervisor_only(tmp_path):
     supervisor = sleeper(tmp_path)
     wait_until(lambda: marked_processes(tmp_path), "it carries its marks")
     write_run_file(tmp_path, supervisor.pid, "abc")
-    assert running_supervisor(tmp_path).pid == supervisor.pid
+    assert running_supervisor(tmp_path) == psutil.Process(supervisor.pid)
     assert request_stop(tmp_path)
     assert supervisor.wait(10) == -15
     assert running_supervisor(tmp_path) is None
@@ -300,7 +301,8 @@ def test_exits_and_restarts_are_told_in_plain_words(tmp_path):
 def test_the_log_is_followed_across_its_rotation(tmp_path):
     path = tmp_path / "supervisor.log"
     path.write_text("old\n")
-    follower, lines = LogFollower(path), []
+    follower = LogFollower(path)
+    lines: list[str] = []
     with path.open("a") as log:
         log.write("one\ntwo\nhalf")
     follower.read(lines.append)
