@@ -64,8 +64,15 @@ def etag_response(
         for part in request.headers.get("If-None-Match", "").split(",")
     ]
     if tag in asked or "*" in asked:
-        return HttpResponse(status=304, headers={"ETag": tag})
+        return not_modified(ETag=tag)
     return HttpResponse(body, content_type=content_type, headers={"ETag": tag})
+
+
+def not_modified(**headers: str) -> HttpResponse:
+    """304. Without a type: caches would take it for that of what they hold (RFC 9111 §3.2)."""
+    answer = HttpResponse(status=304, headers=headers)
+    del answer["Content-Type"]
+    return answer
 
 
 def read_body(request: HttpRequest) -> bytes:

@@ -229,12 +229,35 @@ class TestAssets:
             ("bytes=0-3", 206, b"0123"),
             ("bytes=4-", 206, b"456789"),
             ("bytes=-2", 206, b"89"),
-            ("bytes=20-", 416, b""),
+            ("bytes=0-0", 206, b"0"),
+            ("bytes=9-", 206, b"9"),
+            ("bytes=-1", 206, b"9"),
+            ("bytes=-99", 206, b"0123456789"),
+            ("bytes=8-99", 206, b"89"),
+            ("bytes=0-1,3-4", 200, b"0123456789"),
+            ("lines=0-1", 200, b"0123456789"),
+            ("bytes=5-2", 200, b"0123456789"),
         ],
     )
     def test_ranges(self, client, asked, status, body):
         answer = client.get("/assets/flatcar/vmlinuz", headers={"range": asked})
         assert (answer.status_code, self.body(answer)) == (status, body)
+        assert answer.headers["Content-Length"] == str(len(body))
+
+    @pytest.mark.parametrize("asked", ["bytes=10-", "bytes=20-30", "bytes=-0"])
+    def test_a_range_beyond_the_end_is_416_with_the_size(self, client, asked):
+        answer = client.get("/assets/flatcar/vmlinuz", headers={"range": asked})
+        assert (answer.status_code, answer.json()["kind"]) == (416, "range_not_satisfiable")
+        assert answer.headers["Content-Range"] == "bytes */10"
+
+    def test_a_part_of_another_version_is_never_sent(self, client):
+        first = client.get("/assets/flatcar/vmlinuz")
+        self.body(first)
+        asked = {"range": "bytes=4-"}
+        for version, status in ((first.headers["ETag"], 206), ('"an older one"', 200)):
+            answer = client.get("/assets/flatcar/vmlinuz", headers={**asked, "if-range": version})
+            assert answer.status_code == status
+            self.body(answer)
 
     def test_an_unchanged_file_is_304(self, client):
         first = client.get("/assets/flatcar/vmlinuz")
@@ -267,7 +290,7 @@ class TestAssets:
         assert answer.headers["Content-Length"] == "10"
 
     def test_the_list_names_the_files(self, client):
-        assert client.get("/assets").json() == ["flatcar/vmlinuz", "link"]
+        assert client.get("/assets").json() == ["flatcar/vmlinuz"]
 
 
 class TestSyncNotify:

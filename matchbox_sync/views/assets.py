@@ -7,14 +7,18 @@ from pathlib import Path
 from django.conf import settings
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response
+from django.utils.http import http_date
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from whitenoise.responders import StaticFile
+from whitenoise.responders import SlicedFile
 
-from enjoliver.common.errors import NotFound
+from enjoliver.common.errors import InvalidInput, NotFound
 from enjoliver.common.http import MachineView, json_response
+from matchbox_sync.ranges import ByteRange, NotSatisfiable, read_range
 
 MAX_LISTED = 1000
+_TYPE = "application/octet-stream"
 
 
 def resolve_asset(path: str) -> Path:
@@ -22,14 +26,18 @@ def resolve_asset(path: str) -> Path:
 
     Symbolic links are followed, and count by where they lead.
     """
-    root = settings.ASSETS_PATH.resolve()
     try:
-        file = (root / path.lstrip("/")).resolve(strict=True)
+        file = (settings.ASSETS_PATH / path.lstrip("/")).resolve(strict=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise NotFound(f"there is no asset {path[:200]!r}") from error
-    if not file.is_relative_to(root) or not file.is_file():
+    if not _is_asset(file):
         raise NotFound(f"there is no asset {path[:200]!r}")
     return file
+
+
+def _is_asset(file: Path) -> bool:
+    """Whether this is a file below the assets, also behind links."""
+    return file.is_file() and file.resolve().is_relative_to(settings.ASSETS_PATH.resolve())
 
 
 class AssetListView(MachineView):
@@ -45,7 +53,7 @@ class AssetListView(MachineView):
         root = settings.ASSETS_PATH
         names: list[str] = []
         for file in root.rglob("*") if root.is_dir() else ():
-            if file.is_file() and len(names) < MAX_LISTED:
+            if len(names) < MAX_LISTED and _is_asset(file):
                 names.append(file.relative_to(root).as_posix())
         return json_response(sorted(names))
 
@@ -60,7 +68,7 @@ class AssetView(MachineView):
             (206, "application/octet-stream"): OpenApiTypes.BINARY,
             304: None,
             (404, "application/json"): OpenApiTypes.OBJECT,
-            416: None,
+            (416, "application/json"): OpenApiTypes.OBJECT,
         },
         tags=["boot"],
     )
@@ -68,19 +76,44 @@ class AssetView(MachineView):
         """The file's bytes."""
         file = resolve_asset(path)
         stat = file.stat()
-        static = StaticFile(
-            str(file),
-            [
-                ("Content-Type", "application/octet-stream"),
-                ("Accept-Ranges", "bytes"),
-                ("ETag", f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'),
-            ],
+        headers = {
+            "Accept-Ranges": "bytes",
+            "ETag": f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"',
+            "Last-Modified": http_date(stat.st_mtime),
+        }
+        unchanged = get_conditional_response(
+            request, headers["ETag"], int(stat.st_mtime), HttpResponse(headers=headers)
         )
-        answer = static.get_response(request.method or "GET", request.META)
-        if answer.file is None:
-            response: HttpResponseBase = HttpResponse(status=int(answer.status))
-        else:
-            response = FileResponse(answer.file, status=int(answer.status))
-        for name, value in answer.headers:
-            response[name] = value
-        return response
+        if unchanged and unchanged.status_code == 304:
+            return unchanged
+        if request.method == "HEAD":  # a range is asked for with GET only (RFC 9110 §14.2)
+            headers["Content-Length"] = str(stat.st_size)
+            return HttpResponse(content_type=_TYPE, headers=headers)
+        part = _wanted_part(request, headers, stat.st_size)
+        if part is None:
+            return FileResponse(file.open("rb"), content_type=_TYPE, headers=headers)
+        sliced = SlicedFile(file.open("rb"), part.first, part.last)
+        answer = FileResponse(sliced, status=206, content_type=_TYPE, headers=headers)
+        answer["Content-Length"] = str(part.length)
+        answer["Content-Range"] = f"bytes {part.first}-{part.last}/{stat.st_size}"
+        return answer
+
+
+def _wanted_part(request: HttpRequest, headers: dict[str, str], size: int) -> ByteRange | None:
+    """The part asked for; None for the whole file. Raises InvalidInput (416) beyond the end.
+
+    A part of another version than the one that `If-Range` names would spoil a download that was
+    broken off: then it is the whole file (RFC 9110 §13.1.5).
+    """
+    version = request.headers.get("If-Range")
+    if version not in (None, headers["ETag"], headers["Last-Modified"]):
+        return None
+    try:
+        return read_range(request.headers.get("Range", ""), size)
+    except NotSatisfiable as error:
+        raise InvalidInput(
+            str(error),
+            kind="range_not_satisfiable",
+            status_code=416,
+            headers={"Content-Range": f"bytes */{size}"},
+        ) from error
