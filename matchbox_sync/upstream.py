@@ -19,7 +19,8 @@ _EVENT_EVERY_SECONDS = 60
 
 @lru_cache(maxsize=1)
 def _client() -> httpx.Client:
-    return httpx.Client(timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=1.0))
+    # A proxy in the environment is for the way out, not for matchbox.
+    return httpx.Client(timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=1.0), trust_env=False)
 
 
 def ask_matchbox(path: str, raw_query: str) -> tuple[int, bytes]:

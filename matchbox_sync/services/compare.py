@@ -53,7 +53,10 @@ def _samples(cluster: Cluster) -> list[tuple[str, str, bytes]]:
 def _compare(url: str, mac: str, body: bytes) -> str:
     try:
         answer = httpx.get(
-            f"{url}/ignition", params={"mac": mac, "os": "installed"}, timeout=TIMEOUT_SECONDS
+            f"{url}/ignition",
+            params={"mac": mac, "os": "installed"},
+            timeout=TIMEOUT_SECONDS,
+            trust_env=False,
         )
     except httpx.HTTPError as error:
         logger.warning("matchbox at %s does not answer: %s", url, error)
