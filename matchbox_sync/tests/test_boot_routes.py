@@ -99,6 +99,13 @@ class TestIpxe:
             assert answer.status_code == 409
             assert answer.json()["kind"] == "identity_conflict"
 
+    def test_what_is_no_uuid_gets_nobodys_role(self, client, synced):
+        query = f"uuid=nonsense&mac={mac_of(2)}"
+        assert b"/ignition-pxe?" in client.get(f"/ipxe?{query}").content
+        for route in ("/ipxe", "/ignition"):
+            answer = client.get(f"{route}?{query}&os=installed")
+            assert (answer.status_code, set(answer.json()["fields"])) == (400, {"uuid"})
+
     def test_before_the_first_sync_matchbox_is_asked(self, client, public_matchbox):
         answer = client.get("/ipxe?mac=52:54:00:00:00:01")
         assert answer.status_code == 404  # it has no group
@@ -299,6 +306,18 @@ class TestSyncNotify:
         assert answer.status_code == 503
         assert answer.json()["sync-notify"] is False
 
+    def test_it_is_503_in_the_same_words_while_the_database_is_away(
+        self, client, cluster, monkeypatch
+    ):
+        def away():
+            raise OperationalError("connection refused")
+
+        monkeypatch.setattr("matchbox_sync.views.sync.held.gate_timestamp", away)
+        answer = client.get("/sync-notify")
+        assert answer.status_code == 503
+        assert answer.json()["sync-notify"] is False
+        assert answer.json()["kind"] == "database_unavailable"
+
     def test_an_operator_renews_it(self, client, admin_client, cluster):
         assert client.post("/sync-notify").status_code == 401
         answer = admin_client.post("/sync-notify").json()
@@ -340,6 +359,7 @@ class TestTemplates:
             "null",
             '{"other": "x"}',
             '{"name": 3}',
+            '{"name": "NUL \\u0000"}',
             '{"name": "' + "x" * 300_000 + '"}',
         ],
     )

@@ -47,11 +47,15 @@ _QUERY = [
 
 @dataclass(frozen=True, slots=True)
 class BootQuery:
-    """A boot route's query, read as matchbox reads it: the first value of a key counts."""
+    """A boot route's query, read as matchbox reads it: the first value of a key counts.
+
+    Without a usable identity `machine` is None and `fault` says why.
+    """
 
     raw: str
     params: dict[str, str]
     machine: MachineQuery | None
+    fault: InvalidInput | None = None
 
     @property
     def wants_role(self) -> bool:
@@ -68,14 +72,16 @@ def read_query(request: HttpRequest) -> BootQuery:
     for key, value in parse_qsl(raw, keep_blank_values=True, errors="replace"):
         params.setdefault(key, value)
     try:
-        machine = query_from_params(raw, params)
-    except InvalidInput:
-        machine = None
-    return BootQuery(raw, params, machine)
+        return BootQuery(raw, params, query_from_params(raw, params))
+    except InvalidInput as fault:
+        return BootQuery(raw, params, None, fault)
 
 
 def _asker(query: BootQuery) -> held.Asker | None:
     if query.machine is None:
+        # What is no UUID is not the role holder's: discovery for everybody, a role for nobody.
+        if query.wants_role and query.fault and "uuid" in query.fault.fields:
+            raise query.fault
         return None
     try:
         return held.find_asker(query.machine.mac, query.machine.uuid)

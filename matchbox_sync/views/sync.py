@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 
-from enjoliver.common.errors import InvalidInput, NotAcceptable, NotFound
+from enjoliver.common.errors import InvalidInput, NotAcceptable, NotFound, Unavailable
 from enjoliver.common.http import MachineView, OperatorView, json_response, parse_json, read_body
 from matchbox_sync import held
 from matchbox_sync.models import ProfileInForce, ReportedTemplate
@@ -32,17 +33,13 @@ class SyncNotifyView(OperatorView):
     )
     def get(self, request: HttpRequest) -> HttpResponse:
         """When the gate was renewed (Unix time); 503 when that is longer ago than the limit."""
-        moment = held.gate_timestamp()
+        try:
+            moment = held.gate_timestamp()
+        except (OperationalError, InterfaceError) as error:
+            raise _closed("the database does not answer", kind="database_unavailable") from error
         if moment is None:
-            return json_response(
-                {
-                    "sync-notify": False,
-                    "kind": "out_of_sync",
-                    "value": "no sync has finished within "
-                    f"{settings.SYNC_NOTIFY_TTL_SECONDS} seconds",
-                },
-                503,
-            )
+            limit = settings.SYNC_NOTIFY_TTL_SECONDS
+            raise _closed(f"no sync has finished within {limit} seconds", kind="out_of_sync")
         return json_response({"sync-notify": moment})
 
     @extend_schema(operation_id="sync_notify", request=None, responses=_OBJECT, tags=["sync"])
@@ -50,6 +47,10 @@ class SyncNotifyView(OperatorView):
         """Renew the gate by hand; the sync does it after every good run."""
         moment = renew_gate(cluster=Cluster.objects.get(name=DEFAULT_CLUSTER))
         return json_response({"ts": moment.timestamp(), "ttl": settings.SYNC_NOTIFY_TTL_SECONDS})
+
+
+def _closed(value: str, *, kind: str) -> Unavailable:
+    return Unavailable(value, kind=kind, extra={"sync-notify": False}, headers={"Retry-After": "5"})
 
 
 def _templates_in_force() -> dict[str, Any]:
@@ -101,7 +102,8 @@ class TemplateView(OperatorView):
             raise NotAcceptable(f"the body is not JSON: {error}") from error
         if not isinstance(document, dict) or name not in document:
             raise NotAcceptable(f"expected {{{name!r}: text}}", fields={name: "required"})
-        if not isinstance(document[name], str):
-            raise NotAcceptable(f"{name}: expected text", fields={name: "expected text"})
+        if not isinstance(document[name], str) or "\0" in document[name]:
+            reason = "expected text without NUL"
+            raise NotAcceptable(f"{name}: {reason}", fields={name: reason})
         is_new, total = record_template(name=name, content=document[name])
         return json_response({"new": is_new, "total": total})
