@@ -12,7 +12,12 @@ _FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "live_server
 
 
 def touches_database(item: pytest.Item) -> bool:
-    """Whether a test asks for the database, by marker, by fixture, or as Django's TestCase."""
+    """Whether a test asks for the database, by marker, by fixture, or as Django's TestCase.
+
+    `once` marks the ones that start the engine for something else.
+    """
+    if item.get_closest_marker("once"):
+        return False
     if any(item.get_closest_marker(name) for name in _MARKERS):
         return True
     if _FIXTURES & set(getattr(item, "fixturenames", ())):

@@ -63,6 +63,7 @@ def test_the_generated_password_opens_the_console_and_only_its_owner_can_read_it
     assert not log_in(engine.url, "another password")
 
 
+@pytest.mark.once
 def test_nothing_but_the_two_announced_ports_is_listened_on(engine):
     listening = {
         connection.laddr.port
@@ -75,6 +76,7 @@ def test_nothing_but_the_two_announced_ports_is_listened_on(engine):
     assert len(listening) == 2
 
 
+@pytest.mark.once
 def test_a_second_run_on_the_same_state_directory_is_refused(engine):
     before = {process.pid for process in engine.processes()}
     output, status = refused(environment(engine.state_dir))
@@ -85,6 +87,7 @@ def test_a_second_run_on_the_same_state_directory_is_refused(engine):
     assert before <= {process.pid for process in engine.processes()}
 
 
+@pytest.mark.once
 def test_a_killed_web_server_comes_back_and_the_operator_is_told(engine):
     killed = engine.leader("gunicorn")
     killed.kill()
@@ -95,6 +98,7 @@ def test_a_killed_web_server_comes_back_and_the_operator_is_told(engine):
     assert "The web server ended by itself (terminated by SIGKILL)" in engine.output
 
 
+@pytest.mark.once
 def test_children_of_a_killed_worker_are_ended_and_the_worker_comes_back(engine):
     worker = engine.leader("celery")
     left = worker.children(recursive=True)
@@ -103,6 +107,7 @@ def test_children_of_a_killed_worker_are_ended_and_the_worker_comes_back(engine)
     wait_until(lambda: engine.leader("celery").pid != worker.pid, "a new worker runs")
 
 
+@pytest.mark.once
 def test_a_port_in_use_is_named_with_its_setting_and_nothing_is_started(tmp_path, engine):
     taken = engine.url.rpartition(":")[2]
     variables = environment(tmp_path / "var", ENJOLIVER_BIND=f"127.0.0.1:{taken}")
@@ -115,6 +120,7 @@ def test_a_port_in_use_is_named_with_its_setting_and_nothing_is_started(tmp_path
     assert not (tmp_path / "var" / "run.pid").exists()
 
 
+@pytest.mark.once
 def test_a_database_that_is_away_is_named_with_its_setting(tmp_path):
     away = f"postgres://nobody@127.0.0.1:{free_port()}/none"
     output, status = refused(environment(tmp_path / "var", DATABASE_URL=away))
@@ -124,6 +130,7 @@ def test_a_database_that_is_away_is_named_with_its_setting(tmp_path):
     assert not (tmp_path / "var" / "run.pid").exists()
 
 
+@pytest.mark.once
 def test_an_engine_beyond_loopback_must_know_the_address_that_machines_use(tmp_path):
     variables = environment(tmp_path / "var", ENJOLIVER_BIND=f"0.0.0.0:{free_port()}")
     output, status = refused(variables)
@@ -132,7 +139,9 @@ def test_an_engine_beyond_loopback_must_know_the_address_that_machines_use(tmp_p
     assert not (tmp_path / "var" / "run.pid").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.once)]
+)
 def test_a_signal_stops_all_processes_and_the_state_survives(tmp_path, number):
     with private_services() as services:
         variables = environment(tmp_path / "var", **services)
@@ -153,6 +162,7 @@ def test_a_signal_stops_all_processes_and_the_state_survives(tmp_path, number):
                 assert log_in(run.url, password.strip())
 
 
+@pytest.mark.once
 def test_a_request_to_stop_ends_the_run_well(tmp_path):
     with running_engine(tmp_path / "var") as run:
         run.wait_until_up()
@@ -162,6 +172,7 @@ def test_a_request_to_stop_ends_the_run_well(tmp_path):
         assert not request_stop(run.state_dir)
 
 
+@pytest.mark.once
 def test_a_run_killed_with_minus_nine_takes_everything_with_it(tmp_path):
     with running_engine(tmp_path / "var") as run:
         run.wait_until_up()
@@ -189,6 +200,7 @@ def test_the_next_run_clears_what_a_killed_supervisor_left(tmp_path):
                 assert "an earlier run had left behind" in again.output
 
 
+@pytest.mark.once
 def test_a_run_whose_supervisor_is_killed_ends_the_rest_and_says_so(tmp_path):
     with running_engine(tmp_path / "var") as run:
         run.wait_until_up()
