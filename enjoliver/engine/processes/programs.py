@@ -90,6 +90,8 @@ def web_command(config: RunConfig) -> tuple[str, ...]:
         *("--worker-class", "gthread", "--workers", str(config.web_workers)),
         *("--threads", str(config.web_threads), "--keep-alive", "5"),
         *("--graceful-timeout", str(STOP_SECONDS), "--worker-tmp-dir", _memory_dir(config)),
+        # Percent signs triple a raw query; gunicorn would refuse what we read, and with HTML.
+        *("--limit-request-line", "8190"),
         # Its default place is in the user's home, where two engines would share it.
         *("--no-control-socket", "--log-level", config.log_level.lower()),
     )

@@ -34,7 +34,7 @@ class IndexView(MachineView):
     )
     def get(self, request: HttpRequest) -> HttpResponse:
         if request.get_preferred_type(["application/json", "text/html"]) == "text/html":
-            return HttpResponseRedirect(reverse("ui"))
+            return HttpResponseRedirect(reverse("ui"), headers={"Vary": "Accept"})
         return json_response(_rules(), Vary="Accept")
 
 
