@@ -161,12 +161,30 @@ _SQLITE = {
         "PRAGMA cache_size=-65536; PRAGMA mmap_size=268435456; PRAGMA journal_size_limit=67108864;",
     },
 }
-_DATABASE_URL = _value("DATABASE_URL")
-DATABASES: dict[str, Any] = {
-    "default": dj_database_url.parse(_DATABASE_URL, conn_max_age=600, conn_health_checks=True)
-    if _DATABASE_URL
-    else {**_SQLITE, "CONN_MAX_AGE": None}
+# A server that is cut off (its machine or the network is gone) must not hold all web threads: each
+# request waits this long at most. The URL's own options win, e.g. ?connect_timeout=10.
+_POSTGRES_PATIENCE = {
+    "connect_timeout": 3,  # seconds
+    "keepalives_idle": 5,  # seconds, then three probes two seconds apart
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds
 }
+
+
+def _database(url: str) -> dict[str, Any]:
+    """Django's settings of the database behind `url`; SQLite in the state directory without one."""
+    if not url:
+        return {**_SQLITE, "CONN_MAX_AGE": None}
+    parsed: dict[str, Any] = {
+        **dj_database_url.parse(url, conn_max_age=600, conn_health_checks=True)
+    }
+    if parsed["ENGINE"].endswith(".postgresql"):
+        parsed["OPTIONS"] = _POSTGRES_PATIENCE | parsed.get("OPTIONS", {})
+    return parsed
+
+
+DATABASES: dict[str, Any] = {"default": _database(_value("DATABASE_URL"))}
 
 # --- queue and cache ---------------------------------------------------------------------------
 _BROKER_URL = _value("ENJOLIVER_BROKER_URL")
