@@ -8,9 +8,9 @@ from functools import lru_cache
 import httpx
 from django.conf import settings
 from django.core.cache import cache
-from machines.services import record_event
 
 from enjoliver.common.errors import BadGateway
+from machines.services import record_event
 
 logger = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 10.0
