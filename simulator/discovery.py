@@ -30,7 +30,8 @@ async def report_facts(machine: Machine) -> Phase:
 
 async def wait_for_role(machine: Machine) -> Phase:
     """Ask until there is a role, the sync is good and `/ignition` is the role's own config."""
-    growth: float = min(1.3**machine.polls, 10.0)
+    # Nobody knows when a role comes; once it is there, the rest follows soon.
+    growth = 1.0 if machine.roles else 1.3 ** min(machine.polls, 12)
     await machine.pause(min(machine.timing.poll * growth, machine.timing.longest_pause))
     machine.polls += 1
     machine.roles = await _ask_roles(machine)

@@ -17,7 +17,7 @@ from simulator.tests.fake_engine import FakeEngine
 def watch(engine, at_start=lambda: None, **options):
     async def story():
         async with engine.serve():
-            scenario = Scenario(url=engine.url, machines=3, interval=0.1, **options)
+            scenario = Scenario(url=engine.url, machines=3, interval=0.05, **options)
             display = Display(Console(file=io.StringIO()), machines=3, title="")
             at_start()
             return await run_watched(scenario, display)

@@ -42,7 +42,7 @@ class Stage:
 
     async def _show(self, after):
         display = Display(self.console, machines=3, title="demo")
-        scenario = Scenario(url=self.engine.url, machines=3, interval=0.1)
+        scenario = Scenario(url=self.engine.url, machines=3, interval=0.05)
         async with Fleet(scenario, display.machine_says) as fleet:
             password = self.options["password"]
             story = Story(

@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -27,7 +28,7 @@ class RunningEngine:
         self.url = f"http://{environment['ENJOLIVER_BIND']}"
         self.matchbox_url = f"http://{environment['ENJOLIVER_MATCHBOX_BIND']}"
         self.matchbox_dir = self.state_dir / "matchbox"
-        self._process = None
+        self._process: Any = None
 
     # --- running ---------------------------------------------------------------------------
     def start(self):
