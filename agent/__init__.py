@@ -1,1 +1,3 @@
-"""The program on the machines. Standard library only; speaks HTTP; see agent/README.md."""
+"""The agent: the program on every machine that discovers, installs, reports and updates it."""
+
+VERSION = "0.1.0"

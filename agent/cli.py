@@ -1,0 +1,73 @@
+"""The command line: one verb, a few options, plain words when something is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from agent import VERSION
+from agent.config import BadSetting, Config, load_config
+from agent.status import as_words, read_status
+
+logger = logging.getLogger("enjoliver-agent")
+USAGE_ERROR = 2
+_OPTIONS = {
+    "api": ("ENJOLIVER_API_URI", "the engine's address"),
+    "state_dir": ("ENJOLIVER_AGENT_STATE_DIR", "where the agent keeps its state"),
+    "root": ("ENJOLIVER_AGENT_ROOT", "look for this system's files below this folder"),
+    "hardware": ("ENJOLIVER_AGENT_HARDWARE", "look for firmware and disks below this folder"),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one verb; the exit status: 0 done, 1 failed, 2 cannot start."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.INFO,
+        format="%(levelname)s %(message)s",
+        stream=sys.stderr,
+    )
+    told = {name: getattr(options, key) for key, (name, _) in _OPTIONS.items()}
+    config = load_config(os.environ, {name: text for name, text in told.items() if text})
+    try:
+        return _VERBS[options.verb](config, options)
+    except BadSetting as error:
+        logger.error("%s", error)
+        return USAGE_ERROR
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="enjoliver-agent", description="Enjoliver's agent.")
+    parser.add_argument("--version", action="version", version=f"enjoliver-agent {VERSION}")
+    parser.add_argument("--verbose", action="store_true", help="say more")
+    for key, (name, words) in _OPTIONS.items():
+        parser.add_argument(f"--{key.replace('_', '-')}", help=f"{words} ({name})")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    status = verbs.add_parser("status", help="health and versions")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    for verb in ("etcd", "pki"):
+        verbs.add_parser(verb, help="not in this version")
+    return parser
+
+
+def _status(config: Config, options: argparse.Namespace) -> int:
+    status = read_status(config)
+    sys.stdout.write(json.dumps(status, indent=2) if options.json else as_words(status))
+    sys.stdout.write("\n")
+    return 0 if status["healthy"] else 1
+
+
+def _not_yet(config: Config, options: argparse.Namespace) -> int:
+    logger.error("%s: not in this version", options.verb)
+    return USAGE_ERROR
+
+
+_VERBS: dict[str, Callable[[Config, argparse.Namespace], int]] = {
+    "status": _status,
+    "etcd": _not_yet,
+    "pki": _not_yet,
+}
