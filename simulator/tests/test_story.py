@@ -86,7 +86,7 @@ def test_a_second_story_finishes_what_an_interrupted_one_left():
     ("options", "engine", "words"),
     [
         ({"password": "wrong"}, FakeEngine(), "401 who"),
-        ({"patience": 1.0}, FakeEngine(control_plane=5), "waits for a role"),
+        ({"patience": 3.0}, FakeEngine(control_plane=5), "waits for a role"),
         ({}, FakeEngine(breaks={"neighbour"}), "a rule was broken"),
     ],
 )
