@@ -11,6 +11,7 @@ from enjoliver.settings import *  # noqa: F403 - the state directory must be set
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 CELERY_BROKER_URL = "memory://"
+CELERY_BROKER_TRANSPORT = ""
 CELERY_BROKER_TRANSPORT_OPTIONS = {}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
