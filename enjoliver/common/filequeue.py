@@ -23,12 +23,14 @@ logger = logging.getLogger(__name__)
 class Channel(filesystem.Channel):
     """Kombu's channel, but for how a message is written, and what a broken one does."""
 
-    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
-        """Write `message` under a name that no reader looks for, then give it its own."""
+    def _put(  # type: ignore[override] # its two parents disagree on the second name
+        self, queue: str, payload: dict[str, Any], **kwargs: Any
+    ) -> None:
+        """Write `payload` under a name that no reader looks for, then give it its own."""
         name = f"{time.time_ns():020}_{uuid.uuid4()}.{queue}.msg"
         draft = Path(self.data_folder_out, f"{name}.draft")
         try:
-            draft.write_text(dumps(message))
+            draft.write_text(dumps(payload))
             draft.rename(draft.with_suffix(""))
         except OSError as error:
             draft.unlink(missing_ok=True)
