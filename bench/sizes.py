@@ -11,7 +11,8 @@ class Sizes:
 
     is_quick: bool
     rounds: int
-    round_seconds: float
+    report_rounds: int
+    report_seconds: float
     connections: int
     small_fleet: int
     large_fleet: int
@@ -28,8 +29,10 @@ class Sizes:
 
 FULL = Sizes(
     is_quick=False,
-    rounds=7,
-    round_seconds=3.0,
+    rounds=5,
+    # Many short turns: whatever else the machine does meets both sides alike.
+    report_rounds=15,
+    report_seconds=1.2,
     connections=16,
     small_fleet=1_000,
     large_fleet=10_000,
@@ -41,7 +44,8 @@ FULL = Sizes(
 QUICK = Sizes(
     is_quick=True,
     rounds=2,
-    round_seconds=0.3,
+    report_rounds=2,
+    report_seconds=0.3,
     connections=4,
     small_fleet=30,
     large_fleet=60,

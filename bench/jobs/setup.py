@@ -12,3 +12,5 @@ def set_up_django() -> None:
     # First, and not by the settings: its Celery app reads them while it is imported.
     importlib.import_module("enjoliver")
     importlib.import_module("django").setup()
+    settings = importlib.import_module("django.conf").settings
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # as `make run` does

@@ -96,13 +96,13 @@ def _is_right(_key: int, status: int, body: bytes) -> bool:
 
 def _measure(context: Context, targets: Sequence[Target], database: str) -> None:
     """One round that is not counted (caches, connections), then the counted ones."""
-    for number in range(context.sizes.rounds + 1):
+    for number in range(context.sizes.report_rounds + 1):
         for kind in KINDS:
             for target in targets:
                 load, used = _one(context, target, kind)
                 if number:
                     _note(target, kind, load, used)
-        say(f"reports on {database}: round {number} of {context.sizes.rounds}")
+        say(f"reports on {database}: round {number} of {context.sizes.report_rounds}")
 
 
 def _one(context: Context, target: Target, kind: str) -> tuple[Load, float]:
@@ -114,7 +114,7 @@ def _one(context: Context, target: Target, kind: str) -> tuple[Load, float]:
         requests,
         connections=context.sizes.connections,
         check=_is_right,
-        seconds=context.sizes.round_seconds,
+        seconds=context.sizes.report_seconds,
     )
     target.wrong += load.refused
     target.answers += load.count
@@ -143,13 +143,14 @@ def _conclude(result: StageResult, targets: Sequence[Target], database: str) -> 
             )
     for kind, yardstick in ((FULL, BARE_FULL), (DIGEST, BARE_EMPTY)):
         bare = divide(small.rates[yardstick], large.rates[yardstick])
+        cpu = divide(large.cpu[kind], small.cpu[kind])
         result.figures.append(
             Figure(
                 f"{kind} report, {database}: {small.machines:,} over {large.machines:,} machines",
                 "the same report, larger fleet",
                 divide(small.rates[kind], large.rates[kind]),
                 at_most(1.2),
-                {"bare view x": bare.median},
+                {"bare view x": bare.median, "CPU x": cpu.median},
             )
         )
     wrong, answers = sum(t.wrong for t in targets), sum(t.answers for t in targets)
@@ -166,7 +167,9 @@ def _raw(target: Target, kind: str, yardstick: str) -> dict[str, float]:
     def middle(samples: dict[str, list[float]], name: str) -> float:
         return Spread.of(samples[name]).median
 
+    cpu = divide(target.cpu[yardstick], target.cpu[kind])
     return {
+        "CPU x": cpu.median,
         "reports/s": middle(target.rates, kind),
         "yardstick/s": middle(target.rates, yardstick),
         "server ms CPU": middle(target.cpu, kind),
