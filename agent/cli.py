@@ -6,12 +6,19 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from agent import VERSION
 from agent.config import BadSetting, Config, load_config
+from agent.discover import discover
+from agent.facts.document import NoIdentity, collect
+from agent.facts.sources import Sources
+from agent.run import Run, make_run
 from agent.status import as_words, read_status
+from agent.waits import Stopped
 
 logger = logging.getLogger("enjoliver-agent")
 USAGE_ERROR = 2
@@ -38,6 +45,9 @@ def main(arguments: Sequence[str]) -> int:
     except BadSetting as error:
         logger.error("%s", error)
         return USAGE_ERROR
+    except Stopped:
+        logger.info("stopped")
+        return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
     status = verbs.add_parser("status", help="health and versions")
     status.add_argument("--json", action="store_true", help="as JSON")
+    discover = verbs.add_parser("discover", help="report this machine until it has a role")
+    discover.add_argument("--once", action="store_true", help="until its facts were taken")
+    verbs.add_parser("facts", help="show what would be reported, and send nothing")
     for verb in ("etcd", "pki"):
         verbs.add_parser(verb, help="not in this version")
     return parser
@@ -61,12 +74,40 @@ def _status(config: Config, options: argparse.Namespace) -> int:
     return 0 if status["healthy"] else 1
 
 
+def _discover(config: Config, options: argparse.Namespace) -> int:
+    with _prepared(config, "discover") as run:
+        return 0 if discover(run, is_once=options.once) else 1
+
+
+def _facts(config: Config, options: argparse.Namespace) -> int:
+    try:
+        document = collect(Sources(config.root, config.hardware))
+    except NoIdentity as error:
+        logger.error("%s", error)
+        return 1
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    return 0
+
+
+@contextmanager
+def _prepared(config: Config, verb: str) -> Iterator[Run]:
+    """A run that SIGTERM and Ctrl-C end in order; raises BadSetting when it cannot start."""
+    if not config.api:
+        raise BadSetting("ENJOLIVER_API_URI is missing: where is the engine?")
+    run = make_run(config, verb)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: run.clock.stop.set())
+    yield run
+
+
 def _not_yet(config: Config, options: argparse.Namespace) -> int:
     logger.error("%s: not in this version", options.verb)
     return USAGE_ERROR
 
 
 _VERBS: dict[str, Callable[[Config, argparse.Namespace], int]] = {
+    "discover": _discover,
+    "facts": _facts,
     "status": _status,
     "etcd": _not_yet,
     "pki": _not_yet,

@@ -1,0 +1,162 @@
+"""The engine's routes, as the agent uses them; what each answer means stands in agent/README.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent.client import Answer, Client
+
+ATTEMPT_HEADER = "X-Enjoliver-Attempt"
+STRATEGIES = ("kexec", "reboot", "poweroff")
+OUTDATED = 210
+
+
+class NotNow(Exception):
+    """The engine answered, and the answer is "wait" or "no"; the text says why."""
+
+    def __init__(self, words: str, *, retry_after: float = 0.0) -> None:
+        super().__init__(words)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A FleetLock server, and the group and id to take the slot with."""
+
+    url: str
+    group: str
+    id: str
+
+    @classmethod
+    def read(cls, document: Any) -> Lock | None:
+        """The lock in a JSON object; None when one of its parts is missing."""
+        if not isinstance(document, Mapping):
+            return None
+        parts = [document.get(key) for key in ("url", "group", "id")]
+        texts = [part for part in parts if isinstance(part, str) and part]
+        return cls(texts[0].rstrip("/"), texts[1], texts[2]) if len(texts) == 3 else None
+
+    def as_dict(self) -> dict[str, str]:
+        """For the state file."""
+        return {"url": self.url, "group": self.group, "id": self.id}
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The engine lets this machine change: how, and which slot to take first."""
+
+    strategy: str
+    lock: Lock
+
+
+class Engine:
+    """One engine. Every method raises Unreachable when no answer came."""
+
+    def __init__(self, client: Client, api: str) -> None:
+        self._client, self.api = client, api
+
+    def send_facts(self, document: Mapping[str, Any]) -> bool:
+        """Post the facts; True when the machine was new. Raises NotNow when they are refused."""
+        answer = self._client.post(f"{self.api}/discovery", document)
+        if answer.status != 200:
+            raise _not_now("its facts were refused", answer)
+        return bool(answer.document().get("new-discovery"))
+
+    def read_roles(self, mac: str) -> tuple[str, ...]:
+        """The roles that the scheduler gave; none yet is an empty tuple."""
+        answer = self._client.get(f"{self.api}/scheduler?mac={mac.replace(':', '-')}")
+        if answer.status != 200:
+            raise _not_now("its role is not known", answer)
+        roles = answer.document().get(mac)
+        return tuple(str(role) for role in roles) if isinstance(roles, list) else ()
+
+    def check_synced(self) -> None:
+        """Raises NotNow while the configs are not in step with the roles."""
+        answer = self._client.get(f"{self.api}/sync-notify")
+        if answer.status != 200:
+            raise NotNow("the engine has not finished its sync", retry_after=_seconds(answer))
+
+    def fetch_config(self, query: str) -> bytes:
+        """The config as served, to be kept byte for byte; raises NotNow."""
+        answer = self._client.get(f"{self.api}/ignition?{query}")
+        if answer.status != 200:
+            raise _not_now("there is no config for now", answer)
+        return answer.body
+
+    def boots_its_disk(self, uuid: str, mac: str) -> bool:
+        """True when the engine would send this machine to its disk: installed, no reinstall."""
+        query = f"uuid={uuid}&mac={mac.replace(':', '-')}"
+        answer = self._client.get(f"{self.api}/ipxe?{query}")
+        if answer.status != 200:
+            raise _not_now("whether it shall be installed again is not known", answer)
+        return b"sanboot" in answer.body and b"\nkernel" not in answer.body
+
+    def ask_gate(self, query: str) -> str:
+        """Pass the install gate; the attempt's id. Raises NotNow with the time to wait."""
+        answer = self._client.get(f"{self.api}/install-authorization/{query}")
+        if answer.status != 200:
+            raise _not_now("it waits at the install gate", answer)
+        return answer.headers.get(ATTEMPT_HEADER.lower(), "")
+
+    def report_install(self, outcome: str, query: str, attempt: str) -> None:
+        """Say how the install ended: "success" or "fail". Raises NotNow when it was not taken."""
+        url = f"{self.api}/lifecycle/coreos-install/{outcome}/{query}"
+        headers = {ATTEMPT_HEADER: attempt} if attempt else {}
+        answer = self._client.post(url, **headers)
+        if answer.status != 200:
+            raise _not_now("its install report was refused", answer)
+
+    def report_digest(self, query: str, sha512: str) -> tuple[bool, bool]:
+        """Report by digest: (is it up to date, is the whole document wanted)."""
+        return self._report(self._client.post(self._report_url(query), {"sha512": sha512}))
+
+    def report_document(self, query: str, document: bytes) -> tuple[bool, bool]:
+        """Report the whole running config, as `report_digest`."""
+        return self._report(self._client.post_bytes(self._report_url(query), document))
+
+    def _report_url(self, query: str) -> str:
+        return f"{self.api}/lifecycle/ignition/{query}"
+
+    @staticmethod
+    def _report(answer: Answer) -> tuple[bool, bool]:
+        if answer.status not in (200, OUTDATED):
+            raise _not_now("its report was refused", answer)
+        return answer.status == 200, answer.document().get("send") == "full"
+
+    def ask_leave(self, query: str) -> Leave:
+        """May this machine change now, and how; raises NotNow with the engine's reason."""
+        answer = self._client.get(f"{self.api}/lifecycle/rolling/{query}")
+        if answer.status != 200:
+            raise _not_now("it is outdated and may not update now", answer)
+        document = answer.document()
+        strategy, lock = document.get("strategy"), Lock.read(document.get("lock"))
+        if strategy not in STRATEGIES or lock is None:
+            raise NotNow("it was granted something that this agent does not know")
+        return Leave(str(strategy), lock)
+
+    def take_slot(self, lock: Lock) -> None:
+        """FleetLock's pre-reboot; raises NotNow while others hold all slots."""
+        answer = self._fleetlock(lock, "pre-reboot")
+        if answer.status != 200:
+            raise _not_now(f"it waits for a slot of group {lock.group}", answer)
+
+    def give_slot_back(self, lock: Lock) -> None:
+        """FleetLock's steady-state; fine when no slot is held. Raises NotNow."""
+        answer = self._fleetlock(lock, "steady-state")
+        if answer.status != 200:
+            raise _not_now(f"the slot of group {lock.group} was not taken back", answer)
+
+    def _fleetlock(self, lock: Lock, verb: str) -> Answer:
+        body = {"client_params": {"id": lock.id, "group": lock.group}}
+        return self._client.post(f"{lock.url}/v1/{verb}", body, fleet_lock_protocol="true")
+
+
+def _not_now(words: str, answer: Answer) -> NotNow:
+    return NotNow(f"{words} ({answer.sentence()})", retry_after=_seconds(answer))
+
+
+def _seconds(answer: Answer) -> float:
+    text = answer.headers.get("retry-after", "").strip()
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0.0

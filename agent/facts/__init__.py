@@ -1,0 +1,1 @@
+"""Facts of the machine, by source: each module has a pure `parse` and a thin `read`."""
