@@ -15,8 +15,10 @@ from bench.progress import say
 from bench.results import Fact, Figure, Spread, StageResult, at_most
 
 MAX_ROUNDS = 3
-LINEAR = 1.5
-"""A pass that grew with the square of the fleet would cost 10 times as much per machine."""
+NOT_SQUARE = 3.0
+"""A pass that grew with the square of the fleet would cost 10 times as much per machine. Not less:
+PostgreSQL checks foreign keys at each commit by a plan from when the tables were empty, until it
+gathers statistics a minute later; that alone is 1.7 on it."""
 
 
 def run(context: Context) -> StageResult:
@@ -61,7 +63,7 @@ def _conclude(result: StageResult, passes: dict[int, list[dict[str, Any]]], data
             f"cost a machine, {database}: {large:,} over {small:,} machines",
             "one pass over the smaller fleet",
             Spread.of(per_machine),
-            at_most(LINEAR),
+            at_most(NOT_SQUARE),
             {
                 "pass s": Spread.of([one["seconds"] for one in many]).median,
                 "smaller pass s": Spread.of([one["seconds"] for one in few]).median,
