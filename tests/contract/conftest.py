@@ -8,6 +8,7 @@ from enjoliver.engine import health
 from matchbox_sync.services import sync_cluster
 from matchbox_sync.tests.conftest import cluster  # noqa: F401 - a fixture
 from matchbox_sync.tests.fleet import discover, place
+from scheduling.services import default_cluster
 from tests.contract.site import ETCD, NODE, NODE_MACHINE, PLANE, PLANE_MACHINE, WAITING
 
 
@@ -21,7 +22,12 @@ def _nothing_kept():
 
 
 @pytest.fixture
-def site(cluster):  # noqa: F811
+def _default_cluster(db):
+    default_cluster()  # tests that really commit leave none behind
+
+
+@pytest.fixture
+def site(_default_cluster, cluster):  # noqa: F811
     """A control plane of one, a node, a machine without a role; matchbox away; two users."""
     place(PLANE_MACHINE, [ETCD, PLANE])
     place(NODE_MACHINE, [NODE])

@@ -6,6 +6,7 @@ does without a database.
 
 import sqlite3
 from contextlib import closing, contextmanager
+from typing import Any
 
 import psycopg
 import pytest
@@ -22,7 +23,7 @@ from tests.contract.table import Row, check, walk
 pytestmark = pytest.mark.django_db
 
 QUERY = query(WAITING)
-LOCK = {
+LOCK: dict[str, Any] = {
     "body": {"client_params": {"id": "a", "group": "default"}},
     "sends": {"fleet-lock-protocol": "true"},
 }

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from typing import Any
 
 import pytest
 import rfc8785
@@ -22,7 +23,10 @@ from tests.contract.table import Row, check, walk
 
 pytestmark = pytest.mark.django_db
 
-MINE = {"ignition": {"version": "3.4.0"}, "storage": {"files": [{"path": "/etc/a"}]}}
+MINE: dict[str, Any] = {
+    "ignition": {"version": "3.4.0"},
+    "storage": {"files": [{"path": "/etc/a"}]},
+}
 SERVED = json.dumps(MINE, separators=(",", ":")).encode()
 TURNED = json.dumps({key: MINE[key] for key in reversed(MINE)}, indent=3).encode()
 TWINS = query(NODE_MACHINE, uuid_of_machine=PLANE_MACHINE)

@@ -1,6 +1,7 @@
 """The engine's own routes: index, health, overview, operators' routes, documents."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -113,6 +114,10 @@ def test_the_backup_is_discovery_then_schedule_and_complete(client, site):
 
 # --- the gate of the sync, and recorded templates ----------------------------------------------
 TEMPLATE = "/ignition/version/some"
+BAD_TEMPLATES: tuple[Any, ...] = (
+    *(b"", b"junk", [], {}),
+    *({"other": "x"}, {"some": 7}, {"some": "NUL \0"}),
+)
 SYNC = [
     Row("shut before the first sync", "GET /sync-notify", 503, has={"sync-notify": False}),
     Row("a machine may not open it", "POST /sync-notify", 401),
@@ -142,7 +147,7 @@ SYNC = [
     ),
     *(
         Row(f"{body!r} is refused", f"POST {TEMPLATE}", 406, body=body, by="operator")
-        for body in (b"", b"junk", [], {}, {"other": "x"}, {"some": 7}, {"some": "NUL \0"})
+        for body in BAD_TEMPLATES
     ),
     Row("all of them", "GET /ignition/version", 200, answer={"some": "two"}),
     Row("one of them", f"GET {TEMPLATE}/", 200, answer={"some": "two"}),
