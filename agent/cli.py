@@ -16,6 +16,8 @@ from agent.config import BadSetting, Config, load_config
 from agent.discover import discover
 from agent.facts.document import NoIdentity, collect
 from agent.facts.sources import Sources
+from agent.install import Installer
+from agent.platforms.choice import find_platform
 from agent.run import Run, make_run
 from agent.status import as_words, read_status
 from agent.waits import Stopped
@@ -61,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="as JSON")
     discover = verbs.add_parser("discover", help="report this machine until it has a role")
     discover.add_argument("--once", action="store_true", help="until its facts were taken")
+    verbs.add_parser("install", help="install the machine's role on its disk")
     verbs.add_parser("facts", help="show what would be reported, and send nothing")
     for verb in ("etcd", "pki"):
         verbs.add_parser(verb, help="not in this version")
@@ -89,6 +92,13 @@ def _facts(config: Config, options: argparse.Namespace) -> int:
     return 0
 
 
+def _install(config: Config, options: argparse.Namespace) -> int:
+    if not config.is_discovery_system:
+        raise BadSetting("this is not the discovery system: nothing is installed from here")
+    with _prepared(config, "install") as run:
+        return 0 if Installer(run, find_platform(config)).work() else 1
+
+
 @contextmanager
 def _prepared(config: Config, verb: str) -> Iterator[Run]:
     """A run that SIGTERM and Ctrl-C end in order; raises BadSetting when it cannot start."""
@@ -108,6 +118,7 @@ def _not_yet(config: Config, options: argparse.Namespace) -> int:
 _VERBS: dict[str, Callable[[Config, argparse.Namespace], int]] = {
     "discover": _discover,
     "facts": _facts,
+    "install": _install,
     "status": _status,
     "etcd": _not_yet,
     "pki": _not_yet,

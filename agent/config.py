@@ -102,6 +102,12 @@ class Config:
         return self.number("AGENT_APPLY_SECONDS", 300, low=1, high=3600)
 
     @property
+    def data_folders(self) -> tuple[str, ...]:
+        """Folders that hold data which must outlive every update."""
+        named = [text for name, text in self.values.items() if name.endswith("_ETCD_DATA_DIR")]
+        return (*sorted({text for text in named if text.startswith("/")}), str(self.state_dir))
+
+    @property
     def is_discovery_system(self) -> bool:
         """True where the discovery config was applied."""
         return (self.root / DISCOVERY_MARKER).exists()
@@ -157,4 +163,6 @@ def load_config(environment: Mapping[str, str], options: Mapping[str, str] | Non
     for name in FILES:
         values |= read_environment(read_text(root / name))
     values |= told
-    return Config({name: text for name, text in values.items() if name.startswith("ENJOLIVER_")})
+    kept = {name: text for name, text in values.items() if name.startswith("ENJOLIVER_")}
+    kept |= {name: text for name, text in values.items() if name.endswith("_ETCD_DATA_DIR")}
+    return Config(kept)

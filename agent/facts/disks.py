@@ -18,7 +18,11 @@ MAX_DISKS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """One disk. `content`: what is on it, in words; `mounts`: where it or a part is mounted."""
+    """One disk.
+
+    `content`: what is on it, in words; `parts`: label and path of each partition; `mounts`: where
+    it or a part of it is mounted.
+    """
 
     path: str
     size_bytes: int
@@ -28,7 +32,7 @@ class Disk:
     is_removable: bool = False
     is_read_only: bool = False
     content: tuple[str, ...] = ()
-    labels: frozenset[str] = frozenset()
+    parts: tuple[tuple[str, str], ...] = ()
     mounts: tuple[str, ...] = ()
 
 
@@ -56,10 +60,7 @@ def _disk(device: Mapping[str, Any]) -> Disk:
         is_removable=bool(_flag(device.get("rm"))) or device.get("tran") == "usb",
         is_read_only=bool(_flag(device.get("ro"))),
         content=_content(device, below),
-        labels=frozenset(
-            clean(one.get(key), 64) for one in [device, *below] for key in ("label", "partlabel")
-        )
-        - {""},
+        parts=tuple(_part(child) for child in below if child.get("type") == "part"),
         mounts=tuple(mount for one in [device, *below] for mount in _mounts(one)),
     )
 
@@ -70,6 +71,10 @@ def _below(device: Mapping[str, Any], depth: int = 0) -> list[dict[str, Any]]:
     for child in rows(device.get("children")) if depth < 8 else []:
         found += [child, *_below(child, depth + 1)]
     return found
+
+
+def _part(child: Mapping[str, Any]) -> tuple[str, str]:
+    return clean(child.get("partlabel"), 64), clean(child.get("path"), 255)
 
 
 def _content(device: Mapping[str, Any], below: list[dict[str, Any]]) -> tuple[str, ...]:

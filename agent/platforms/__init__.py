@@ -1,0 +1,1 @@
+"""What differs between systems: installing, applying a config, restarting."""

@@ -1,0 +1,189 @@
+"""Install: one disk, once, whatever happens in between."""
+
+import shutil
+
+import pytest
+
+from agent.install import Installer
+from agent.platforms.lab import MARK
+from agent.tests.engines import FakeEngine, role_config
+from agent.tests.killing import FakePlatform, Guillotine, Killed, dying_run
+from agent.tests.machines import GIB, UUID, FakeMachine, ScriptedClock
+from agent.waits import Stopped
+
+DATA = b"XFSB precious".ljust(4096, b"!")
+
+
+class Scene:
+    """A machine with an empty system disk and a data disk that is smaller, and its engine."""
+
+    def __init__(self, folder, *, at=None):
+        self.machine, self.engine = FakeMachine(folder), FakeEngine()
+        self.guillotine = Guillotine(at)
+        self.platform = FakePlatform(self.machine, self.guillotine)
+        self.system = self.machine.add_disk("sda", 20 * GIB)
+        self.data = self.machine.add_disk("sdb", 10 * GIB, content=DATA)
+
+    def installer(self, **settings):
+        run = dying_run("install", self.machine, self.engine, self.guillotine, **settings)
+        return Installer(run, self.platform)
+
+    def written(self):
+        with self.system.open("rb") as file:
+            mark = file.read(len(MARK) + len(UUID))
+            file.seek(4096)
+            return mark, file.read(len(self.engine.config))
+
+    def status(self):
+        return self.installer().run.store.read("status-install")
+
+    def assert_installed(self):
+        assert self.written() == (MARK + UUID.encode(), self.engine.config)
+        assert self.engine.installs[-1] == ("success", self.engine.attempt)
+        assert all(outcome == "success" for outcome, _ in self.engine.installs)
+        assert self.platform.restarts[-1] == "reboot"
+        with self.data.open("rb") as file:
+            assert file.read(4096) == DATA
+
+
+@pytest.fixture
+def scene(tmp_path):
+    return Scene(tmp_path)
+
+
+def test_it_installs_once_reports_with_its_attempt_and_reboots(scene):
+    assert scene.installer().work()
+    scene.assert_installed()
+    assert scene.platform.installs == [scene.system]
+    assert scene.engine.installs == [("success", scene.engine.attempt)]
+
+
+def test_it_waits_for_role_sync_config_and_gate_and_says_why(scene):
+    engine, reasons = scene.engine, []
+    own = engine.config
+    engine.roles, engine.is_synced, engine.waits_at_gate = [], False, 2
+    engine.config = role_config(is_discovery=True)
+
+    def next_one():
+        reasons.append(installer.run.store.read("status-install")["reason"])
+        if not engine.roles:
+            engine.roles = ["kubernetes-node"]
+        elif not engine.is_synced:
+            engine.is_synced = True
+        else:
+            engine.config = own
+
+    installer = scene.installer(in_pause=next_one)
+    assert installer.work()
+    assert "no role" in reasons[0]
+    assert "sync" in reasons[1]
+    assert "discovery" in reasons[2]
+    assert "Locked by another" in reasons[3]
+    scene.assert_installed()
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (role_config(is_discovery=True), "discovery system"),
+        (role_config(uuid="00000000-1111-2222-3333-444444444444"), "ENJOLIVER_UUID"),
+        (role_config(mac="52:54:00:00:00:99"), "ENJOLIVER_BOOT_MAC"),
+        (role_config(role="etcd-member,kubernetes-control-plane"), "its roles are"),
+        (b"<html>", "no Ignition config"),
+        (b'{"ignition":{"version":"2.0.0"}}', "not 3.x"),
+    ],
+)
+def test_a_config_that_is_not_its_own_is_refused(scene, config, words):
+    scene.engine.config = config
+    with pytest.raises(Stopped):
+        scene.installer(pauses=3).work()
+    assert words in scene.status()["reason"]
+    assert scene.platform.installs == []
+    assert "GET /install-authorization" not in scene.engine.asked
+
+
+def test_a_machine_with_data_disks_only_reports_the_failure_and_touches_none(scene):
+    with scene.system.open("r+b") as file:
+        file.seek(512)
+        file.write(b"EFI PART")
+    with pytest.raises(Stopped):
+        scene.installer(pauses=0).work()
+    assert scene.engine.installs == [("fail", scene.engine.attempt)]
+    assert "carries data" in scene.status()["reason"]
+    assert scene.platform.installs == []
+
+
+def test_a_failed_installer_is_reported_and_tried_again_later(scene):
+    scene.platform.is_broken = True
+    installer = scene.installer()
+    installer.run.clock = ScriptedClock(lambda: setattr(scene.platform, "is_broken", False))
+    assert installer.work()
+    assert [outcome for outcome, _ in scene.engine.installs] == ["fail", "success"]
+
+
+def install_of(uuid):
+    return MARK + uuid.encode() + b"\n"
+
+
+def put(path, data):
+    with path.open("r+b") as file:
+        file.write(data)
+
+
+def test_a_reinstall_overwrites_its_own_install_only_when_the_engine_wants_it(scene):
+    put(scene.system, install_of(UUID))
+    scene.engine.boots_disk = True
+    with pytest.raises(Stopped):
+        scene.installer(pauses=0).work()
+    assert "did not ask" in scene.status()["reason"]
+    assert scene.platform.installs == []
+    scene.engine.boots_disk = False
+    assert scene.installer().work()
+    assert scene.platform.installs == [scene.system]
+
+
+def test_another_machines_install_is_never_overwritten(scene):
+    put(scene.system, install_of("00000000-1111-2222-3333-444444444444"))
+    with pytest.raises(Stopped):
+        scene.installer(pauses=0).work()
+    assert scene.platform.installs == []
+
+
+def test_it_reports_until_the_engine_is_back(scene):
+    def come_back():
+        scene.engine.is_away = False
+
+    installer = scene.installer(in_pause=come_back)
+    whole = scene.platform.install
+
+    def install_and_lose_the_engine(*arguments):
+        whole(*arguments)
+        scene.engine.is_away = True
+
+    scene.platform.install = install_and_lose_the_engine
+    assert installer.work()
+    scene.assert_installed()
+    assert scene.platform.installs == [scene.system]
+
+
+def places(tmp_path_factory):
+    scene = Scene(tmp_path_factory.mktemp("whole"))
+    assert scene.installer().work()
+    return scene.guillotine.passed
+
+
+@pytest.mark.parametrize("is_memory_lost", [False, True], ids=["restarted", "power lost"])
+def test_killed_at_any_step_it_goes_on_to_one_install(tmp_path_factory, is_memory_lost):
+    count = places(tmp_path_factory)
+    assert count > 20
+    for at in range(count):
+        scene = Scene(tmp_path_factory.mktemp("killed"), at=at)
+        with pytest.raises(Killed):
+            scene.installer().work()
+        is_restarted = bool(scene.platform.restarts)
+        if is_memory_lost and not is_restarted:
+            shutil.rmtree(scene.installer().run.config.state_dir, ignore_errors=True)
+            scene.machine.new_boot()
+        assert scene.installer().work()
+        scene.assert_installed()
+        assert len(scene.platform.installs) <= 2
