@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+
 from django.core.exceptions import DisallowedHost, RequestDataTooBig
-from django.http import HttpRequest
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views import defaults
 
-from enjoliver.common.errors import EngineError, Forbidden, InvalidInput, NotFound
+from enjoliver.common.errors import (
+    EngineError,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    Unavailable,
+)
 from enjoliver.common.http import error_response
 
 TEXT_LIMIT = 200
@@ -49,12 +58,29 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
-    """500: a bug of ours; the log has the story, the caller gets no detail."""
+    """500: a bug of ours; the log has the story, the caller gets no detail.
+
+    But 503 while the database is away, which reaches us from the console's pages only.
+    """
+    if isinstance(sys.exc_info()[1], (OperationalError, InterfaceError)):
+        return _database_away(request)
     if is_console(request):
         return defaults.server_error(request)
     return error_response(
         EngineError("the engine failed; its log says why", kind="internal_error", status_code=500)
     )
+
+
+def _database_away(request: HttpRequest) -> HttpResponseBase:
+    away = Unavailable(
+        "the database does not answer; try again",
+        kind="database_unavailable",
+        headers={"Retry-After": "5"},
+    )
+    if not is_console(request):
+        return error_response(away)
+    page = f"<!doctype html><title>Enjoliver</title><h1>Away</h1><p>{away.value}.</p>"
+    return HttpResponse(page, status=away.status_code, headers=away.headers)
 
 
 def is_console(request: HttpRequest) -> bool:

@@ -136,6 +136,19 @@ def test_without_a_database(client, subtests, database_away, settings):
         walk(client, subtests, [*WITHOUT_DATABASE.values(), *STILL_REFUSED], is_story=True)
 
 
+def test_the_console_says_so_too(client, database_away):
+    client.raise_request_exception = False
+    form = {"username": "operator", "password": "right"}
+    session = {"cookie": f"sessionid={'a' * 32}"}
+    for answer in (
+        client.post("/admin/login/", form),
+        client.get("/admin/machines/machine/", headers=session),
+    ):
+        assert answer.status_code == 503
+        assert answer.headers["Content-Type"].startswith("text/html")
+        assert b"does not answer" in answer.content
+
+
 def test_it_goes_on_by_itself_when_the_database_is_back(client, database_away):
     check(client, WITHOUT_DATABASE["/discovery"])
     database_away()
