@@ -18,8 +18,10 @@ from agent.facts.document import NoIdentity, collect
 from agent.facts.sources import Sources
 from agent.install import Installer
 from agent.platforms.choice import find_platform
+from agent.report import Reporter, ready
 from agent.run import Run, make_run
 from agent.status import as_words, read_status
+from agent.statuspage import status_page
 from agent.waits import Stopped
 
 logger = logging.getLogger("enjoliver-agent")
@@ -64,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     discover = verbs.add_parser("discover", help="report this machine until it has a role")
     discover.add_argument("--once", action="store_true", help="until its facts were taken")
     verbs.add_parser("install", help="install the machine's role on its disk")
+    report = verbs.add_parser("report", help="report the running config each interval; update")
+    report.add_argument("--once", action="store_true", help="one report, and what follows from it")
+    verbs.add_parser("ready", help="wait until the machine is ready, give its slot back")
     verbs.add_parser("facts", help="show what would be reported, and send nothing")
     for verb in ("etcd", "pki"):
         verbs.add_parser(verb, help="not in this version")
@@ -99,6 +104,32 @@ def _install(config: Config, options: argparse.Namespace) -> int:
         return 0 if Installer(run, find_platform(config)).work() else 1
 
 
+def _report(config: Config, options: argparse.Namespace) -> int:
+    _check_installed(config)
+    with _prepared(config, "report") as run:
+        reporter = Reporter(run, find_platform(config))
+        if options.once:
+            reporter.once()
+            return 0
+        with status_page(run, reporter.reported):
+            reporter.forever()
+    return 0
+
+
+def _ready(config: Config, options: argparse.Namespace) -> int:
+    _check_installed(config)
+    with _prepared(config, "ready") as run:
+        ready(run, find_platform(config))
+    return 0
+
+
+def _check_installed(config: Config) -> None:
+    if config.is_discovery_system:
+        raise BadSetting("this is the discovery system: it has no config to report")
+    if not (config.raw_query and config.uuid and config.boot_mac):
+        raise BadSetting("ENJOLIVER_RAW_QUERY is missing: who is this machine?")
+
+
 @contextmanager
 def _prepared(config: Config, verb: str) -> Iterator[Run]:
     """A run that SIGTERM and Ctrl-C end in order; raises BadSetting when it cannot start."""
@@ -119,6 +150,8 @@ _VERBS: dict[str, Callable[[Config, argparse.Namespace], int]] = {
     "discover": _discover,
     "facts": _facts,
     "install": _install,
+    "report": _report,
+    "ready": _ready,
     "status": _status,
     "etcd": _not_yet,
     "pki": _not_yet,

@@ -62,10 +62,10 @@ def choose(candidates: Sequence[Candidate], wish: Wish) -> Candidate:
 
     A disk with an install of this machine goes first: what was begun there is made again there.
     """
-    refused = {one.disk.path: refusal(one, wish) for one in candidates}
-    good = [one for one in candidates if not refused[one.disk.path]]
+    judged = [(one, refusal(one, wish)) for one in candidates]
+    good = [one for one, why in judged if not why]
     if not good:
-        words = "; ".join(f"{path}: {why}" for path, why in refused.items())
+        words = "; ".join(f"{one.disk.path}: {why}" for one, why in judged)
         raise NoDisk(f"no disk to install on ({words or 'the machine has no disk'})")
     size = wish.order == "smallest"
     return min(

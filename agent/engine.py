@@ -16,9 +16,9 @@ OUTDATED = 210
 class NotNow(Exception):
     """The engine answered, and the answer is "wait" or "no"; the text says why."""
 
-    def __init__(self, words: str, *, retry_after: float = 0.0) -> None:
+    def __init__(self, words: str, *, retry_after: float = 0.0, status: int = 0) -> None:
         super().__init__(words)
-        self.retry_after = retry_after
+        self.retry_after, self.status = retry_after, status
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,8 @@ class Engine:
 
 
 def _not_now(words: str, answer: Answer) -> NotNow:
-    return NotNow(f"{words} ({answer.sentence()})", retry_after=_seconds(answer))
+    sentence = f"{words} ({answer.sentence()})"
+    return NotNow(sentence, retry_after=_seconds(answer), status=answer.status)
 
 
 def _seconds(answer: Answer) -> float:

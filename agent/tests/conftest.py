@@ -27,3 +27,9 @@ def start(machine, engine):
         return make_run(load_config(machine.environment(engine.url, **settings)), verb)
 
     return make
+
+
+@pytest.fixture
+def quick_disk(monkeypatch):
+    """For tests of hundreds of lives: writes need not reach the disk of the computer under test."""
+    monkeypatch.setattr("agent.files.os.fsync", lambda handle: None)

@@ -15,6 +15,10 @@ class Killed(BaseException):
     """The power went."""
 
 
+class Restarted(BaseException):
+    """The machine went down as it was told to."""
+
+
 class Guillotine:
     """Kills at the `at`-th place it is passed; never, when that is None."""
 
@@ -72,6 +76,7 @@ class FakePlatform:
         self.machine, self.guillotine = machine, guillotine
         self.applied_config = machine.root / "oem/config.ign"
         self.installs, self.restarts, self.is_broken = [], [], False
+        self.ends_at_restart = False
 
     def is_own_layout(self, disk, found):
         return found.head.startswith(MARK)
@@ -92,15 +97,18 @@ class FakePlatform:
         self.guillotine.place()
 
     def stage(self, config):
+        if self.is_broken:
+            raise PlatformFailed("the reset broke")
         self.guillotine.place()
-        self.applied_config.parent.mkdir(parents=True, exist_ok=True)
-        self.applied_config.write_bytes(config.read_bytes())
+        self.machine.stage(config.read_bytes())
         self.guillotine.place()
 
     def restart(self, strategy):
         self.guillotine.place()
         self.restarts.append(strategy)
-        self.machine.new_boot()
+        self.machine.power_cycle()
+        if self.ends_at_restart:
+            raise Restarted
 
 
 def dying_run(verb, machine, engine, guillotine, *, pauses=200, in_pause=lambda: None, **settings):

@@ -2,7 +2,9 @@
 
 import json
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.request import urlopen
 
 from agent.waits import Clock, Stopped
 
@@ -44,6 +46,7 @@ class FakeMachine:
         self.write("facts/ip-route.json", '[{"dst":"default","gateway":"10.64.0.1","dev":"eth0"}]')
         self.write("facts/lldp.json", (DATA / "lldp-one.json").read_text())
         self.write("facts/ignition.journal", (DATA / "ignition.journal").read_text())
+        self.is_staged = False
         self.new_boot()
 
     def write(self, name, text):
@@ -55,6 +58,40 @@ class FakeMachine:
     def new_boot(self):
         self.boot_id = str(uuid.uuid4())
         self.write("facts/boot_id", self.boot_id)
+
+    def power_cycle(self):
+        """Another boot; Ignition applies what was staged."""
+        self.new_boot()
+        if self.is_staged:
+            self.provision()
+
+    def stage(self, document):
+        """What flatcar-reset does: put the config in its place, to be applied at the next start."""
+        self.write("oem/config.ign", "").write_bytes(document)
+        self.is_staged = True
+
+    def provision(self):
+        """What Ignition does at a first boot: apply the config, say so, write its files."""
+        self.is_staged = False
+        self.write("etc/.ignition-result.json", json.dumps(self.ignition_result()))
+        document = json.loads((self.root / "oem/config.ign").read_bytes())
+        for entry in document["storage"]["files"]:
+            source = entry["contents"].get("source") or "data:,"
+            self.write(entry["path"].lstrip("/"), urlopen(source).read().decode())
+
+    def ignition_result(self):
+        """As Ignition writes it."""
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return {
+            "provisioningBootID": self.boot_id,
+            "provisioningDate": now,
+            "userConfigProvided": True,
+        }
+
+    def install(self, document):
+        """The installed system after its first boot."""
+        self.stage(document)
+        self.power_cycle()
 
     def add_disk(self, name, size_bytes=64 * GIB, *, content=b"", **files):
         """A disk whose first bytes are `content`; the file is sparse."""

@@ -173,7 +173,7 @@ def places(tmp_path_factory):
 
 
 @pytest.mark.parametrize("is_memory_lost", [False, True], ids=["restarted", "power lost"])
-def test_killed_at_any_step_it_goes_on_to_one_install(tmp_path_factory, is_memory_lost):
+def test_killed_at_any_step_it_goes_on_to_one_install(tmp_path_factory, is_memory_lost, quick_disk):
     count = places(tmp_path_factory)
     assert count > 20
     for at in range(count):
