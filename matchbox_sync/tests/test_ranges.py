@@ -19,6 +19,7 @@ def test_a_range_holds_exactly_the_bytes_that_it_names(first, last, size):
     if last < first:
         assert found is None
     else:
+        assert found is not None
         assert content[found.first : found.last + 1] == content[first : last + 1]
         assert found.length == len(content[first : last + 1])
 
