@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 
-os.environ.setdefault("ENJOLIVER_STATE_DIR", tempfile.mkdtemp(prefix="enjoliver-test-"))
+# Each process of a parallel run has a state directory of its own; what tests start inherits it.
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "only")
+if os.environ.get("ENJOLIVER_TEST_WORKER") != _WORKER:
+    os.environ["ENJOLIVER_TEST_WORKER"] = _WORKER
+    os.environ["ENJOLIVER_STATE_DIR"] = tempfile.mkdtemp(prefix="enjoliver-test-")
+    atexit.register(shutil.rmtree, os.environ["ENJOLIVER_STATE_DIR"], ignore_errors=True)
 
-from enjoliver.settings import *  # noqa: F403 - the state directory must be set before
+from enjoliver.settings import *  # noqa: E402, F403 - the state directory must be set before
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 CELERY_BROKER_URL = "memory://"
