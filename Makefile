@@ -8,7 +8,7 @@ ARGS ?=
 CHECKS := lint types imports docs migrations openapi-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run setup-test run demo test test-sqlite test-postgres \
+.PHONY: help setup setup-run setup-test run demo agent test test-sqlite test-postgres \
 	check $(CHECKS) generate bench clean
 
 help: ## list the commands
@@ -27,6 +27,9 @@ run: setup-run ## the engine alone, in the foreground; Ctrl-C stops it
 
 demo: setup-run ## the engine and five simulated machines, with a story
 	@exec $(VENV)/python manage.py demo
+
+agent: ## the agent as a program for the machines, in dist/
+	@exec $(PYTHON) -m tools.build_agent
 
 test: setup-test ## all tests, on SQLite and on PostgreSQL with Redis
 	@exec $(VENV)/python -m tools.run_tests sqlite postgres -- $(ARGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            env={**os.environ, **(environment or {})},
+            env={**plain_environment(os.environ), **(environment or {})},
         )
     except OSError as error:
         return Result(None, errors=f"{command[0]}: {error.strerror}")
@@ -56,6 +57,19 @@ def run(
         _kill(process)
         raise
     return Result(process.returncode, _text(output), _text(errors))
+
+
+def plain_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment as it was before PyInstaller's start: its libraries are not for others.
+
+    https://pyinstaller.org/en/stable/runtime-information.html (LD_LIBRARY_PATH)
+    """
+    plain = dict(environment)
+    if getattr(sys, "frozen", False):
+        own = plain.pop("LD_LIBRARY_PATH_ORIG", None)
+        plain.pop("LD_LIBRARY_PATH", None)
+        plain |= {"LD_LIBRARY_PATH": own} if own else {}
+    return plain
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

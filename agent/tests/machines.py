@@ -1,5 +1,6 @@
 """A machine of the tests: a folder with its firmware, interfaces, disks and files."""
 
+import gzip
 import json
 import uuid
 from datetime import UTC, datetime
@@ -76,8 +77,11 @@ class FakeMachine:
         self.write("etc/.ignition-result.json", json.dumps(self.ignition_result()))
         document = json.loads((self.root / "oem/config.ign").read_bytes())
         for entry in document["storage"]["files"]:
-            source = entry["contents"].get("source") or "data:,"
-            self.write(entry["path"].lstrip("/"), urlopen(source).read().decode())
+            contents = entry.get("contents") or {}
+            data = urlopen(contents.get("source") or "data:,").read()
+            is_packed = contents.get("compression") == "gzip"
+            path = self.write(entry["path"].lstrip("/"), "")
+            path.write_bytes(gzip.decompress(data) if is_packed else data)
 
     def ignition_result(self):
         """As Ignition writes it."""

@@ -193,3 +193,12 @@ def test_a_late_program_is_stopped_with_its_children():
 
 def test_a_missing_program_is_no_exception():
     assert "No such file" in commands.run(["/nowhere/at/all"], seconds=1).sentence()
+
+
+def test_programs_do_not_get_the_libraries_that_the_built_agent_brings_along(monkeypatch):
+    own = {"PATH": "/bin", "LD_LIBRARY_PATH": "/agent/_internal"}
+    assert commands.plain_environment(own) == own
+    monkeypatch.setattr("sys.frozen", True, raising=False)
+    assert commands.plain_environment(own) == {"PATH": "/bin"}
+    before = {**own, "LD_LIBRARY_PATH_ORIG": "/site"}
+    assert commands.plain_environment(before) == {"PATH": "/bin", "LD_LIBRARY_PATH": "/site"}
