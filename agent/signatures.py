@@ -29,6 +29,7 @@ _MARKS: tuple[tuple[str, int, bytes], ...] = (
     ("a RAID member (md 1.2)", 4096, b"\xfc\x4e\x2b\xa9"),
     ("bcache", 4120, b"\xc6\x85\x73\xf6\x4e\x1a\x45\xca\x82\x65\xf5\x7f\x48\xba\x6d\x81"),
     ("Ceph BlueStore", 0, b"bluestore block device"),
+    ("Oracle ASM", 32, b"ORCLDISK"),
     ("NTFS", 3, b"NTFS    "),
     ("exFAT", 3, b"EXFAT   "),
     ("ISO 9660", 0x8001, b"CD001"),
@@ -64,6 +65,8 @@ def find_signatures(head: bytes, tail: bytes) -> tuple[str, ...]:
     # md 0.90 lies at a multiple of 64 KiB, md 1.0 at one of 4 KiB, both near the end.
     if any(tail[at : at + 4] in _MD_ENDS for at in range(0, len(tail), 512)):
         found.append("a RAID member (md at the end)")
+    if not found and head.strip(b"\0") and head.strip(b"\xff"):
+        found.append("bytes of an unknown kind in its first MiB; zero them if they are no data")
     return tuple(dict.fromkeys(found))
 
 

@@ -56,6 +56,8 @@ class Updater:
     def _work(self, is_outdated: bool, running: bytes) -> None:
         if not self._memory:
             self._ask_leave()
+        elif self._memory["step"] == "asking":
+            self._ask_leave_again()
         step = self._memory["step"]
         if not is_outdated and step in ("asking", "held", "drained"):
             self._unwind("it is up to date meanwhile", is_failure=False)
@@ -81,6 +83,16 @@ class Updater:
             boot_id=self.boot_id,
             since=self.run.clock.now(),
         )
+
+    def _ask_leave_again(self) -> None:
+        """The slot's server did not answer last time: the leave may have been withdrawn since."""
+        try:
+            self.run.engine.ask_leave(self.run.config.raw_query)
+        except NotNow as error:
+            if 400 <= error.status < 500:
+                self._unwind(str(error), is_failure=False)
+            else:
+                raise
 
     def _take_slot(self) -> None:
         """Only a refusal proves that no slot is held; after any other answer it is asked again."""

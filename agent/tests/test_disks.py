@@ -101,6 +101,13 @@ def test_signatures_of_data_are_seen_in_the_bytes(tmp_path, at, mark, name):
     assert name in " ".join(probe(path).signatures)
 
 
+def test_bytes_of_an_unknown_kind_count_as_data_and_blank_disks_do_not():
+    blank = b"\0" * 4096
+    assert "unknown kind" in find_signatures(blank + b"my own database", blank)[0]
+    assert find_signatures(blank, blank) == ()
+    assert find_signatures(b"\xff" * 4096, b"\xff" * 4096) == ()
+
+
 def test_raid_and_a_second_partition_table_are_seen_at_the_end():
     tail = bytearray(1 << 20)
     tail[-65536:-65532] = b"\xfc\x4e\x2b\xa9"

@@ -208,9 +208,10 @@ def test_an_unknown_answer_to_the_slot_is_asked_again_and_never_leaks(scene):
     reporter.once()
     assert scene.engine.slot_holder == UUID
     assert scene.kept("update")["step"] == "asking"
-    scene.engine.config = OLD
+    scene.engine.strategy = ""
     assert not scene.once()
     assert scene.engine.slot_holder == ""
+    assert scene.platform.restarts == []
 
 
 # --- the running config --------------------------------------------------------------------------
