@@ -6,6 +6,7 @@ import pytest
 
 from matchbox_sync import fingerprints
 from matchbox_sync.fingerprints import Fingerprints
+from matchbox_sync.metadata import render_metadata
 from matchbox_sync.targets import config_fingerprint
 from matchbox_sync.tests.samples import ENGINE, VALUES, machine, metadata_of
 
@@ -19,11 +20,10 @@ def forgetful(monkeypatch):
 def made(monkeypatch):
     """The machines whose metadata was made."""
     macs = []
-    original = fingerprints.render_metadata
 
     def counted(*, machine, **inputs):
         macs.append(machine.mac)
-        return original(machine=machine, **inputs)
+        return render_metadata(machine=machine, **inputs)
 
     monkeypatch.setattr(fingerprints, "render_metadata", counted)
     return macs
