@@ -67,7 +67,7 @@ def test_ci_runs_the_makefiles_targets():
     assert script.stat().st_mode & 0o111
     subprocess.run(["bash", "-n", script], check=True)
     for target in ("setup-test", "check", "test"):
-        assert re.search(rf"make --no-print-directory {target}$", script.read_text(), re.MULTILINE)
+        assert re.search(rf"make {target}$", script.read_text(), re.MULTILINE)
 
 
 def test_the_go_modules_ask_for_no_newer_go_than_set_up_looks_for():

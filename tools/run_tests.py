@@ -1,7 +1,8 @@
 """`python -m tools.run_tests [sqlite] [postgres] [-- PYTEST ARGUMENTS]`: the tests, in stages.
 
 Stage `sqlite`: everything. Stage `postgres`: all that touches the database or starts the engine,
-again, on a private PostgreSQL and Redis. Both when none is named.
+again, on a private PostgreSQL and Redis. Both when none is named, at the same time: each waits
+often enough to leave room for the other.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from types import FrameType
 
 from tools.steps import ROOT, StepFailed, say
 from tools.testservices import private_services
 
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_SUMMARY = re.compile(r"^(?:=+ )?(?:\d+ \w+|no tests ran)\b.* in [0-9.]+s\b")  # =: not with -q
 STAGES = ("sqlite", "postgres")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# With -q there is no line of = around it.
+_SUMMARY = re.compile(r"^(?:=+ )?(?:\d+ \w+|no tests ran)\b.* in [0-9.]+s\b")
 # The caller's own engine must not leak into the tests.
 _NOT_INHERITED = ("DATABASE_URL", "PROMETHEUS_MULTIPROC_DIR")
+
+Emit = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,42 +40,85 @@ class Outcome:
     summary: str
 
 
-def run_stage(stage: str, arguments: list[str]) -> Outcome:
-    """Run one stage to its end, its output as it comes. Raises StepFailed without servers."""
-    started = time.monotonic()
-    say(f"== Tests on {stage}")
-    if stage == "postgres":
-        with private_services() as services:
-            status, summary = _pytest(["-p", "tools.only_database", *arguments], services)
-    else:
-        status, summary = _pytest(["-m", "not postgres", *arguments], {})
-    return Outcome(stage, status, time.monotonic() - started, summary)
+class Stages:
+    """Runs stages side by side: the first one's output as it comes, the others' after it."""
+
+    def __init__(self, names: Sequence[str], arguments: Sequence[str]) -> None:
+        self._names = names
+        self._arguments = list(arguments)
+        self._running: list[subprocess.Popen[str]] = []
+
+    def run(self) -> list[Outcome]:
+        """All outcomes. Raises StepFailed without servers; an interrupt stops every stage first."""
+        held: dict[str, list[str]] = {name: [] for name in self._names[1:]}
+        with ThreadPoolExecutor(len(self._names)) as pool:
+            futures = {
+                name: pool.submit(
+                    self._run_stage, name, held[name].append if name in held else _out
+                )
+                for name in self._names
+            }
+            outcomes = []
+            try:
+                for name, future in futures.items():
+                    outcomes.append(future.result())
+                    _out("".join(held.get(name, "")))
+            except BaseException:
+                self._interrupt()
+                raise
+            return outcomes
+
+    def _run_stage(self, name: str, emit: Emit) -> Outcome:
+        started = time.monotonic()
+        emit(f"== Tests on {name}\n")
+        if name == "postgres":
+            with private_services() as services:
+                status, summary = self._pytest(["-p", "tools.only_database"], services, emit)
+        else:
+            status, summary = self._pytest(["-m", "not postgres"], {}, emit)
+        return Outcome(name, status, time.monotonic() - started, summary)
+
+    def _pytest(
+        self, options: Sequence[str], environment: Mapping[str, str], emit: Emit
+    ) -> tuple[int, str]:
+        """Exit status and summary line of one pytest run."""
+        colour = ["--color=yes"] if sys.stdout.isatty() else []
+        summary = ""
+        with subprocess.Popen(
+            [sys.executable, "-m", "pytest", *colour, *options, *self._arguments],
+            cwd=ROOT,
+            env={**_kept_environment(), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # Ctrl-C reaches it through us, once
+        ) as tests:
+            self._running.append(tests)
+            assert tests.stdout is not None
+            for line in tests.stdout:
+                emit(line)
+                summary = summary_of(line) or summary
+        return tests.returncode, summary
+
+    def _interrupt(self) -> None:
+        """As Ctrl-C does: pytest tears its fixtures down, and with them the engines it started."""
+        for tests in self._running:
+            if tests.poll() is None:
+                tests.send_signal(signal.SIGINT)
 
 
-def _pytest(arguments: list[str], environment: Mapping[str, str]) -> tuple[int, str]:
-    """Exit status and summary line of one pytest run."""
-    kept = {
+def _out(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _kept_environment() -> dict[str, str]:
+    return {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("ENJOLIVER_") and name not in _NOT_INHERITED
     }
-    colour = ["--color=yes"] if sys.stdout.isatty() else []
-    command = [sys.executable, "-m", "pytest", *colour, *arguments]
-    summary = ""
-    with subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**kept, **environment},
-        stdout=subprocess.PIPE,
-        text=True,
-        errors="replace",
-    ) as tests:
-        assert tests.stdout is not None
-        for line in tests.stdout:
-            sys.stdout.write(line)
-            sys.stdout.flush()
-            summary = summary_of(line) or summary
-    return tests.returncode, summary
 
 
 def summary_of(line: str) -> str:
@@ -80,7 +127,7 @@ def summary_of(line: str) -> str:
     return plain if _SUMMARY.match(plain) else ""
 
 
-def report(outcomes: list[Outcome]) -> None:
+def report(outcomes: Sequence[Outcome]) -> None:
     """The times of the stages, then pytest's own summaries as the last lines."""
     say("\nTimes:")
     for outcome in outcomes:
@@ -95,21 +142,15 @@ def report(outcomes: list[Outcome]) -> None:
         say(outcome.summary or f"{outcome.stage}: pytest ended without a summary")
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def main(words: list[str]) -> int:
     cut = words.index("--") if "--" in words else len(words)
-    stages, arguments = words[:cut] or list(STAGES), words[cut + 1 :]
-    if unknown := [stage for stage in stages if stage not in STAGES]:
+    names, arguments = words[:cut] or list(STAGES), words[cut + 1 :]
+    if unknown := [name for name in names if name not in STAGES]:
         say(f"no such stage: {', '.join(unknown)}\n{__doc__}")
         return 2
-    signal.signal(signal.SIGTERM, _stop)  # so that the servers are stopped
-    outcomes: list[Outcome] = []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: all is torn down
     try:
-        for stage in stages:
-            outcomes.append(run_stage(stage, arguments))
+        outcomes = Stages(names, arguments).run()
     except StepFailed as failure:
         say(str(failure))
         return 1

@@ -6,7 +6,6 @@ set, and gives its exit status. Nothing of the system's own servers is touched.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pwd
 import shutil
@@ -24,14 +23,14 @@ from tools.steps import StepFailed, say
 
 _START_SECONDS = 60
 _STOP_SECONDS = 20
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @contextmanager
 def private_services() -> Iterator[dict[str, str]]:
     """Start both servers, give the environment that leads to them, stop both at the end.
 
-    They end with this process too, however it ends. Raises StepFailed when one does not start.
+    They end with the calling thread too, however it ends. Raises StepFailed when one does not
+    start.
     """
     # In the system's folder for such: the servers' user may not reach into a home directory, and
     # a socket's path must be short.
@@ -94,13 +93,13 @@ def _server(
 ) -> Iterator[None]:
     with (folder / f"{name}.log").open("wb") as log:
         server = subprocess.Popen(
-            command,
+            # setpriv, after it became its user: the kernel ends it with us, kill -9 included
+            ["setpriv", "--pdeathsig", stop.name.removeprefix("SIG"), *command],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for the tests; we stop the servers after them
-            preexec_fn=_end_with_parent,
             user=user,
             group=_group(user),
             extra_groups=None if user is None else [],
@@ -114,11 +113,6 @@ def _server(
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
-
-
-def _end_with_parent() -> None:
-    """In the child, after it became its user: the kernel ends it with us, kill -9 included."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def _group(user: str | None) -> int | None:
@@ -179,6 +173,7 @@ def main(command: list[str]) -> int:
     if not command:
         say(__doc__ or "")
         return 2
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: both are stopped
     try:
         with private_services() as environment:
             return subprocess.run(

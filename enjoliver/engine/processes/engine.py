@@ -19,6 +19,7 @@ from enjoliver.engine.operators import FirstOperator
 from enjoliver.engine.processes.checks import configuration_problems, port_problems
 from enjoliver.engine.processes.config import RunConfig, config_from_settings
 from enjoliver.engine.processes.errors import CannotStart
+from enjoliver.engine.processes.interrupts import heard
 from enjoliver.engine.processes.marks import clear_state_dir, marks
 from enjoliver.engine.processes.narration import LogFollower, Narrator
 from enjoliver.engine.processes.prepare import prepare_database, prepare_folders
@@ -151,8 +152,10 @@ class Engine:
     def stop(self) -> None:
         """Stop everything in order; interrupted while it waits, at once. No process is left."""
         try:
+            heard()
             self._stop_in_order()
         except KeyboardInterrupt:
+            heard()
             self._say("Stopping at once.")
             self._supervisor.kill()
             self._supervisor.wait()

@@ -3,6 +3,7 @@
 import configparser
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import psutil
 import pytest
 from celery import Celery
 
-from enjoliver.engine.processes import beat
+from enjoliver.engine.processes import beat, interrupts
 from enjoliver.engine.processes.beat import SteadyScheduler
 from enjoliver.engine.processes.checks import (
     configuration_problems,
@@ -23,6 +24,7 @@ from enjoliver.engine.processes.checks import (
 )
 from enjoliver.engine.processes.config import RunConfig, split_address
 from enjoliver.engine.processes.errors import CannotStart
+from enjoliver.engine.processes.interrupts import heard, stop_signals_interrupt
 from enjoliver.engine.processes.marks import (
     clear_state_dir,
     marked_processes,
@@ -315,6 +317,49 @@ def test_the_log_is_followed_across_its_rotation(tmp_path):
     follower.read(lines.append)
     follower.close()
     assert lines == ["one", "two", "half a line", "three"]
+
+
+# --- interrupts --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_every_stop_signal_unwinds_and_the_former_handlers_come_back(number):
+    former = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), stop_signals_interrupt():
+        os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is former
+
+
+def test_the_same_request_handed_on_counts_once():
+    with stop_signals_interrupt():
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_request_that_python_dropped_is_made_again(monkeypatch):
+    monkeypatch.setattr(interrupts, "_SAME_REQUEST_SECONDS", 0.1)
+    dropped: list[type[BaseException] | None] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda found: dropped.append(found.exc_type))
+
+    class Finalised:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with stop_signals_interrupt():
+        Finalised()
+        assert dropped == [KeyboardInterrupt]
+        with pytest.raises(KeyboardInterrupt):
+            wait_until(lambda: False, "the request is made again", seconds=30)
+
+
+def test_a_request_that_was_heard_is_not_made_again(monkeypatch):
+    monkeypatch.setattr(interrupts, "_SAME_REQUEST_SECONDS", 0.05)
+    with stop_signals_interrupt():
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        heard()
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 # --- beat --------------------------------------------------------------------------------------
