@@ -4,12 +4,13 @@ from django.contrib import admin
 from django.urls import include, path
 
 urlpatterns = [
+    # First: each machine reports there each minute, and Django tries one route after another.
+    path("", include("lifecycle.urls")),
     path("admin/", admin.site.urls),
     path("", include("enjoliver.engine.urls")),
     path("", include("machines.urls")),
     path("", include("scheduling.urls")),
     path("", include("matchbox_sync.urls")),
-    path("", include("lifecycle.urls")),
 ]
 
 handler400 = "enjoliver.engine.errors.bad_request"

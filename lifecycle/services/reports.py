@@ -163,8 +163,11 @@ def _store(reporter: Reporter, running: Digests, *, is_up_to_date: bool, now: da
     }
     if is_flip:
         changes["last_change_at"] = now
+    is_same = (running, is_up_to_date) == (reporter.running, reporter.was_up_to_date)
     mine = IgnitionReport.objects.filter(pk=reporter.machine_id)
-    if reporter.was_up_to_date is None or not mine.update(**changes):
+    # The usual report changes nothing but its time; it must not undo what `follow_desired` wrote.
+    written = {"reported_at": now} if is_same else changes
+    if reporter.was_up_to_date is None or not mine.update(**written):
         _create(reporter.machine_id, changes, now)
     if is_flip:
         _tell_flip(reporter, is_up_to_date, now)

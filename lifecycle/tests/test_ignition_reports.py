@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from enjoliver.common.rawquery import parse_raw_query
 from lifecycle.models import IgnitionReport
-from lifecycle.services import follow_desired, submit_report
+from lifecycle.services import follow_desired, reports, submit_report
 from lifecycle.tests.factories import NOON, desire, query_of
 from lifecycle.tests.races import all_at_once
 from machines.models import Event, Interface, Machine, MachineConflict
@@ -262,6 +262,22 @@ class TestFollow:
         post(client, machine, BODY)
         DesiredConfig.objects.all().delete()
         assert follow_desired(machine_ids=[machine.pk]) == 1
+
+    def test_a_report_that_was_read_before_the_change_does_not_undo_its_verdict(
+        self, client, machine, monkeypatch
+    ):
+        post(client, machine, BODY)
+        original = reports.find_reporter
+
+        def overtaken(query):
+            reporter = original(query)
+            desire(machine, OTHER)
+            assert follow_desired(machine_ids=[machine.pk]) == 1
+            return reporter
+
+        monkeypatch.setattr(reports, "find_reporter", overtaken)
+        post(client, machine, BODY)
+        assert not IgnitionReport.objects.get(pk=machine.pk).is_up_to_date
 
     def test_it_takes_a_few_queries_for_a_thousand_machines(self, django_assert_num_queries):
         with django_assert_num_queries(4):
