@@ -31,6 +31,8 @@ def run(context: Context) -> StageResult:
     result = StageResult("memory")
     place, _ = synced_fleet(context.workshop, context.sizes.large_fleet)
     with serve(place, "bare") as bare:
+        # The port is open before the first worker is there; an answer comes from a worker.
+        wait_for_answer(place, "/livez", time.perf_counter())
         bare_worker = max(memory_of(child).resident for child in bare.children())
     empty = context.workshop.new("empty")
     (empty.state_dir / "matchbox").mkdir()
