@@ -66,6 +66,9 @@ def _postgres(folder: Path, user: str | None) -> Iterator[str]:
         "synchronous_commit": "off",
         "full_page_writes": "off",
         "max_connections": "200",
+        # It would note that tables are empty between two tests, and the planner then joins the
+        # next test's ten thousand rows in nested loops: minutes, and only sometimes.
+        "autovacuum": "off",
     }
     command = [_postgres_program("postgres"), "-D", str(data)]
     command += [f"--{name}={value}" for name, value in settings.items()]
