@@ -44,7 +44,7 @@ check: setup-test ## everything that CI looks at besides the tests
 	@exec $(PYTHON) -m tools.run_checks $(CHECKS)
 
 lint: ## style: ruff's rules and its format
-	@$(VENV)/ruff check . && $(VENV)/ruff format --check .
+	@$(VENV)/ruff check --no-cache . && $(VENV)/ruff format --no-cache --check .
 
 types: ## types: mypy, strict
 	@$(VENV)/mypy .

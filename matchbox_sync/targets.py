@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from scheduling.reads import control_plane_members
 
 from machines.models import Machine  # noqa: F401 - the relation below spans it
 from matchbox_sync.metadata import EngineFacts, MachineFacts, Member
 from scheduling.models import Assignment, Cluster
+from scheduling.reads import control_plane_members
 from scheduling.roles import CONTROL_PLANE_ROLES, PROFILE_CONTROL_PLANE, RoleName
 
 RENDER_VERSION = 1

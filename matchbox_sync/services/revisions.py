@@ -8,10 +8,10 @@ from functools import partial
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
-from machines.services import record_event
 
 from enjoliver.common.errors import NotFound
 from machines.models import Machine
+from machines.services import record_event
 from matchbox_sync.models import (
     DesiredConfig,
     Document,
