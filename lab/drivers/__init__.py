@@ -1,0 +1,1 @@
+"""Drivers: what a machine of the lab is made of."""

@@ -1,0 +1,1 @@
+"""The lab's system image, built from Debian packages."""
