@@ -1,4 +1,4 @@
-"""A lab's plan: its machines, racks, network and driver. What a file may say: `lab.topologyfile`."""
+"""A lab's plan: machines, racks, network, driver. The file it comes from: `lab.topologyfile`."""
 
 from __future__ import annotations
 
