@@ -1,0 +1,24 @@
+"""Change: rows are written by `lifecycle.services` only."""
+
+from lifecycle.models.installs import (
+    InstallAttempt,
+    InstallGate,
+    InstallOutcome,
+    InstallReport,
+    InstallWaiter,
+)
+from lifecycle.models.reports import IgnitionReport
+from lifecycle.models.slots import LockGroup, MachineStrategy, Slot, StrategyName
+
+__all__ = [
+    "IgnitionReport",
+    "InstallAttempt",
+    "InstallGate",
+    "InstallOutcome",
+    "InstallReport",
+    "InstallWaiter",
+    "LockGroup",
+    "MachineStrategy",
+    "Slot",
+    "StrategyName",
+]
