@@ -65,6 +65,7 @@ class InstallAttemptAdmin(LifecycleAdmin):
         "outcome_badge",
         "granted_at",
         "last_asked_at",
+        "renewed_at",
         "deadline_at",
         "ended_at",
         "source",

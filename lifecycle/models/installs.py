@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import models
 
 from machines.models import Machine
@@ -41,7 +43,10 @@ class InstallAttempt(models.Model):
     source = models.GenericIPAddressField(null=True, blank=True)
     raw_query = models.CharField(max_length=2048)
     granted_at = models.DateTimeField()
-    last_asked_at = models.DateTimeField()
+    last_asked_at = models.DateTimeField(help_text="When its install last began.")
+    renewed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it last said, in its midst, that it goes on."
+    )
     deadline_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(
@@ -65,6 +70,11 @@ class InstallAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"install {self.attempt_id}: {self.get_outcome_display()}"
+
+    @property
+    def heard_at(self) -> datetime:
+        """The holder's last sign of life."""
+        return max(self.last_asked_at, self.renewed_at or self.last_asked_at)
 
 
 class InstallWaiter(models.Model):

@@ -1,7 +1,13 @@
 """The only writers of lifecycle's rows."""
 
 from lifecycle.services.asking import Denied, Granted, ask_to_install
-from lifecycle.services.gate import end_stalled_installs, prune_attempts, release_install
+from lifecycle.services.gate import (
+    end_stalled_installs,
+    gate_limits,
+    prune_attempts,
+    release_install,
+)
+from lifecycle.services.holding import read_standing, renew_grant
 from lifecycle.services.installs import report_install
 from lifecycle.services.reports import Verdict, follow_desired, submit_report
 from lifecycle.services.slots import holder_id, lock_slot, release_slot, unlock_slot
@@ -24,13 +30,16 @@ __all__ = [
     "disable_strategy",
     "end_stalled_installs",
     "follow_desired",
+    "gate_limits",
     "holder_id",
     "lock_slot",
     "prune_attempts",
     "read_leave",
+    "read_standing",
     "release_install",
     "release_slot",
     "remove_refusal",
+    "renew_grant",
     "report_install",
     "set_strategy",
     "submit_report",

@@ -85,7 +85,7 @@ def _try(ask: _Ask) -> Granted | Denied | None:
         return _grant(gate, ask)
     wait = retry_after_seconds(place=ahead + 1, patience=ask.limits.patience)
     first = holders[0] if holders else live.first()
-    return Denied(_whom_to_name(first, ask.limits), place=ahead + 1, retry_after_seconds=wait)
+    return Denied(name_of_holder(first, ask.limits), place=ahead + 1, retry_after_seconds=wait)
 
 
 def _grant(gate: InstallGate, ask: _Ask) -> Granted | None:
@@ -146,8 +146,8 @@ def _keep_place(gate: InstallGate, ask: _Ask) -> int:
     return mine.values_list("pk", flat=True).first() or 0
 
 
-def _whom_to_name(first: InstallAttempt | InstallWaiter | None, limits: GateLimits) -> str:
-    """Who is in the way: the longest holder, else the first in the queue, else the setting."""
+def name_of_holder(first: InstallAttempt | InstallWaiter | None, limits: GateLimits) -> str:
+    """Who is in the way: `first` (a holder, else the head of the queue), or the setting."""
     if first is None or limits.concurrency < 1:
         return f"ENJOLIVER_INSTALL_CONCURRENCY={limits.concurrency}"
     return first.raw_query

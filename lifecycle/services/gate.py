@@ -81,7 +81,7 @@ def _end_stalled(attempt: InstallAttempt, now: datetime) -> None:
                 kind="install_stalled",
                 level="warning",
                 message="silent since it got its place at the install gate or asked again, at "
-                f"{attempt.last_asked_at:%Y-%m-%d %H:%M:%S} UTC; its place is given on",
+                f"{attempt.heard_at:%Y-%m-%d %H:%M:%S} UTC; its place is given on",
                 machine=attempt.machine,
             )
 

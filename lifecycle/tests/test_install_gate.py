@@ -12,7 +12,9 @@ from lifecycle.services import (
     ask_to_install,
     end_stalled_installs,
     prune_attempts,
+    read_standing,
     release_install,
+    renew_grant,
 )
 from lifecycle.tasks import end_stalled_installs as end_stalled_task
 from lifecycle.tests.factories import NOON, AttemptFactory, query_of
@@ -59,6 +61,57 @@ def test_the_holder_is_granted_again_and_its_deadline_is_pushed():
     attempt = InstallAttempt.objects.get()
     assert attempt.deadline_at == NOON + 1830 * SECOND
     assert attempt.granted_at == NOON
+
+
+def renew(machine, attempt_id, at=0.0):
+    return renew_grant(machine=machine, attempt_id=attempt_id, now=NOON + at * SECOND)
+
+
+def test_a_long_install_keeps_its_place_while_it_says_that_it_goes_on():
+    holder, waiter = MachineFactory.create_batch(2)
+    granted = ask(holder)
+    for moment in range(0, 7200, 600):
+        look_until(moment, start=moment - 600)
+        assert renew(holder, granted.attempt_id, at=moment) == granted
+        assert isinstance(ask(waiter, at=moment), Denied)
+    attempt = InstallAttempt.objects.get()
+    assert attempt.deadline_at == NOON + (6600 + 1800) * SECOND
+    assert (attempt.last_asked_at, attempt.heard_at) == (NOON, NOON + 6600 * SECOND)
+    look_until(6600 + 1810, start=6600)
+    assert InstallAttempt.objects.get().outcome == InstallOutcome.STALLED
+    assert "13:50:00" in Event.objects.get(kind="install_stalled").message
+
+
+def test_a_grant_that_ended_or_is_anothers_is_not_renewed():
+    holder, other = MachineFactory.create_batch(2)
+    granted = ask(holder)
+    for machine, at in ((other, 1), (holder, 1811)):
+        look_until(at)
+        with pytest.raises(Conflict) as caught:
+            renew(machine, granted.attempt_id, at=at)
+        assert caught.value.kind == "grant_ended"
+    assert not InstallWaiter.objects.exists()
+    assert InstallAttempt.objects.get().outcome == InstallOutcome.STALLED
+
+
+def look(machine, at=0.0):
+    return read_standing(machine=machine, now=NOON + at * SECOND)
+
+
+def test_looking_at_the_gate_tells_holder_and_queue_and_writes_nothing(
+    django_assert_max_num_queries,
+):
+    holder, waiter, stranger = MachineFactory.create_batch(3)
+    assert look(stranger).place == 1
+    granted = ask(holder)
+    ask(waiter, at=1)
+    before = list(InstallAttempt.objects.values()), list(InstallWaiter.objects.values())
+    with django_assert_max_num_queries(5):
+        assert look(holder, at=2) == granted
+    assert look(waiter, at=2) == Denied(query_of(holder), place=1, retry_after_seconds=5)
+    assert look(stranger, at=2) == Denied(query_of(holder), place=2, retry_after_seconds=5)
+    assert look(holder, at=1801).locked_by == "ENJOLIVER_INSTALL_CONCURRENCY=1"
+    assert before == (list(InstallAttempt.objects.values()), list(InstallWaiter.objects.values()))
 
 
 def test_a_holder_that_asks_from_elsewhere_is_granted_and_the_operator_is_told():

@@ -49,6 +49,40 @@ class TestGate:
         machine = MachineFactory.create()
         assert ask(client, machine)[HEADER] == ask(client, machine)[HEADER]
 
+    def test_the_holder_learns_how_long_its_silence_may_last_and_says_that_it_goes_on(
+        self, client, settings
+    ):
+        settings.INSTALL_DEADLINE_SECONDS = 90
+        machine = MachineFactory.create()
+        granted = ask(client, machine)
+        assert granted["X-Enjoliver-Grant-Seconds"] == "90"
+        begun = InstallAttempt.objects.get()
+        again = ask(client, machine, headers={HEADER: granted[HEADER]})
+        assert (again.status_code, again[HEADER]) == (200, granted[HEADER])
+        renewed = InstallAttempt.objects.get()
+        assert renewed.last_asked_at == begun.last_asked_at
+        assert renewed.deadline_at > begun.deadline_at
+
+    def test_a_grant_that_ended_is_said_and_nobody_is_queued(self, client):
+        machine = MachineFactory.create()
+        answer = ask(client, machine, headers={HEADER: SOMEBODY_ELSES})
+        assert (answer.status_code, answer.json()["kind"]) == (409, "grant_ended")
+        assert not InstallAttempt.objects.exists()
+        assert not InstallWaiter.objects.exists()
+
+    def test_head_grants_and_queues_nobody(self, client):
+        holder, waiter = MachineFactory.create_batch(2)
+        for machine in (holder, waiter):
+            answer = client.head(f"/install-authorization/{query_of(machine)}")
+            assert (answer.status_code, answer.content) == (403, b"")
+            assert answer["X-Enjoliver-Queue-Position"] == "1"
+        assert not InstallAttempt.objects.exists()
+        assert not InstallWaiter.objects.exists()
+        assert not StateChange.objects.exists()
+        granted = ask(client, holder)
+        answer = client.head(f"/install-authorization/{query_of(holder)}")
+        assert (answer.status_code, answer[HEADER]) == (200, granted[HEADER])
+
     @pytest.mark.parametrize(
         "query",
         ["os=installed", "mac=", "mac=nonsense", "uuid=x&mac=52-54-00-00-00-01", "a" * 3000],
@@ -212,6 +246,15 @@ class TestReport:
         assert not installed(machine)
         assert machine.reinstall_requested_at
         assert InstallAttempt.objects.get().outcome == InstallOutcome.SUCCEEDED
+
+    def test_saying_that_it_goes_on_does_not_undo_a_reinstall_request(self, client):
+        machine = MachineFactory.create()
+        attempt = ask(client, machine)[HEADER]
+        request_reinstall(machine=machine, actor="ada", reason="new disk")
+        ask(client, machine, headers={HEADER: attempt})
+        report(client, machine, headers={HEADER: attempt})
+        machine.refresh_from_db()
+        assert machine.reinstall_requested_at
 
     def test_a_success_ends_a_reinstall_request(self, client):
         machine = MachineFactory.create()

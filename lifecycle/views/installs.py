@@ -12,7 +12,15 @@ from enjoliver.common.errors import Forbidden
 from enjoliver.common.http import MachineView, json_response, text_response
 from enjoliver.common.times import rfc3339
 from lifecycle.models import InstallReport
-from lifecycle.services import Granted, ask_to_install, report_install
+from lifecycle.services import (
+    Denied,
+    Granted,
+    ask_to_install,
+    gate_limits,
+    read_standing,
+    renew_grant,
+    report_install,
+)
 from lifecycle.views import schemas
 from lifecycle.views.common import (
     find_asking_machine,
@@ -20,7 +28,7 @@ from lifecycle.views.common import (
     source_address,
     with_boot_interface,
 )
-from lifecycle.views.schemas import ATTEMPT_HEADER, PLACE_HEADER
+from lifecycle.views.schemas import ATTEMPT_HEADER, GRANT_HEADER, PLACE_HEADER
 
 
 def read_attempt_id(request: HttpRequest) -> uuid.UUID | None:
@@ -37,25 +45,38 @@ class InstallAuthorizationView(MachineView):
     @extend_schema(
         operation_id="install_authorization",
         summary="Ask for a place at the install gate; ask again while it is refused",
-        parameters=[schemas.RAW_QUERY, *schemas.GATE_HEADERS],
+        description="With the attempt's id in the request, a holder says that its install goes "
+        "on: 409 `grant_ended` when that grant is not open any more. HEAD only looks: 200 for the "
+        "holder, 403 for others, and nobody is granted or queued.",
+        parameters=[schemas.RAW_QUERY, schemas.RENEWED, *schemas.GATE_HEADERS],
         responses={**schemas.text_answers(200, 403), **schemas.json_answers({}, 400, 404, 409)},
         tags=["lifecycle"],
     )
     def get(self, request: HttpRequest, raw_query: str) -> HttpResponse:
         """`Granted` with the attempt's id, or `Locked by <a holder's query>` and the place."""
-        machine = find_asking_machine(raw_query)
-        answer = ask_to_install(
-            machine=machine, raw_query=raw_query, source=source_address(request)
+        machine, attempt_id = find_asking_machine(raw_query), read_attempt_id(request)
+        if attempt_id:
+            return _standing(renew_grant(machine=machine, attempt_id=attempt_id))
+        return _standing(
+            ask_to_install(machine=machine, raw_query=raw_query, source=source_address(request))
         )
-        if isinstance(answer, Granted):
-            granted = text_response("Granted")
-            granted[ATTEMPT_HEADER] = str(answer.attempt_id)
-            return granted
-        text = f"Locked by {answer.locked_by}\nplace {answer.place} in the queue\n"
-        denied = text_response(text, 403)
-        denied["Retry-After"] = str(answer.retry_after_seconds)
-        denied[PLACE_HEADER] = str(answer.place)
-        return denied
+
+    def head(self, request: HttpRequest, raw_query: str) -> HttpResponse:
+        """How the machine stands: a HEAD changes nothing (RFC 9110 §9.2.1)."""
+        return _standing(read_standing(machine=find_asking_machine(raw_query)))
+
+
+def _standing(answer: Granted | Denied) -> HttpResponse:
+    if isinstance(answer, Granted):
+        granted = text_response("Granted")
+        granted[ATTEMPT_HEADER] = str(answer.attempt_id)
+        granted[GRANT_HEADER] = str(int(gate_limits().deadline.total_seconds()))
+        return granted
+    text = f"Locked by {answer.locked_by}\nplace {answer.place} in the queue\n"
+    denied = text_response(text, 403)
+    denied["Retry-After"] = str(answer.retry_after_seconds)
+    denied[PLACE_HEADER] = str(answer.place)
+    return denied
 
 
 class InstallReportView(MachineView):

@@ -13,6 +13,7 @@ from lifecycle.models import StrategyName
 Schema = dict[str, Any]
 ATTEMPT_HEADER = "X-Enjoliver-Attempt"
 PLACE_HEADER = "X-Enjoliver-Queue-Position"
+GRANT_HEADER = "X-Enjoliver-Grant-Seconds"
 
 _TEXT: Schema = {"type": "string"}
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
@@ -118,8 +119,21 @@ RAW_QUERY = OpenApiParameter(
 )
 OUTCOME = OpenApiParameter("status", str, OpenApiParameter.PATH, enum=["success", "fail"])
 ATTEMPT = OpenApiParameter(ATTEMPT_HEADER, str, OpenApiParameter.HEADER)
+RENEWED = OpenApiParameter(
+    ATTEMPT_HEADER,
+    str,
+    OpenApiParameter.HEADER,
+    description="The attempt that goes on: pushes its deadline and begins nothing.",
+)
 GATE_HEADERS = [
     OpenApiParameter(ATTEMPT_HEADER, str, OpenApiParameter.HEADER, response=[200]),
+    OpenApiParameter(
+        GRANT_HEADER,
+        int,
+        OpenApiParameter.HEADER,
+        response=[200],
+        description="The grant is given on to others after so many seconds of silence.",
+    ),
     OpenApiParameter("Retry-After", int, OpenApiParameter.HEADER, response=[403]),
     OpenApiParameter(PLACE_HEADER, int, OpenApiParameter.HEADER, response=[403]),
 ]
