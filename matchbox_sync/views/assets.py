@@ -15,6 +15,7 @@ from whitenoise.responders import SlicedFile
 
 from enjoliver.common.errors import InvalidInput, NotFound
 from enjoliver.common.http import MachineView, json_response
+from matchbox_sync.assets.naming import is_hidden
 from matchbox_sync.ranges import ByteRange, NotSatisfiable, read_range
 
 MAX_LISTED = 1000
@@ -24,8 +25,11 @@ _TYPE = "application/octet-stream"
 def resolve_asset(path: str) -> Path:
     """The file behind an asset path; raises NotFound for anything outside or not a file.
 
-    Symbolic links are followed, and count by where they lead.
+    Symbolic links are followed, and count by where they lead. Hidden names are not served: the
+    manifest, and files that are being written.
     """
+    if is_hidden(path):
+        raise NotFound(f"there is no asset {path[:200]!r}")
     try:
         file = (settings.ASSETS_PATH / path.lstrip("/")).resolve(strict=True)
     except (OSError, ValueError, RuntimeError) as error:
@@ -36,8 +40,12 @@ def resolve_asset(path: str) -> Path:
 
 
 def _is_asset(file: Path) -> bool:
-    """Whether this is a file below the assets, also behind links."""
-    return file.is_file() and file.resolve().is_relative_to(settings.ASSETS_PATH.resolve())
+    """Whether this is a file below the assets, also behind links, that has no hidden name."""
+    root = settings.ASSETS_PATH.resolve()
+    real = file.resolve()
+    return (
+        file.is_file() and real.is_relative_to(root) and not is_hidden(str(real.relative_to(root)))
+    )
 
 
 class AssetListView(MachineView):
@@ -53,8 +61,9 @@ class AssetListView(MachineView):
         root = settings.ASSETS_PATH
         names: list[str] = []
         for file in root.rglob("*") if root.is_dir() else ():
-            if len(names) < MAX_LISTED and _is_asset(file):
-                names.append(file.relative_to(root).as_posix())
+            name = file.relative_to(root).as_posix()
+            if len(names) < MAX_LISTED and not is_hidden(name) and _is_asset(file):
+                names.append(name)
         return json_response(sorted(names))
 
 

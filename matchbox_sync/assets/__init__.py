@@ -1,0 +1,1 @@
+"""The files that machines fetch: their manifest, names, digests, signatures, and who uses them."""
