@@ -1,0 +1,145 @@
+"""Programs that the lab runs: to their end, or in the background by pid and start time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from lab.errors import LabFailed
+
+_SECONDS = 60.0
+MARK = "ENJOLIVER_LAB_FOLDER"
+"""In the environment of all that runs in the background: the folder of the lab it belongs to."""
+
+
+def run(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    text: str | None = None,
+    seconds: float = _SECONDS,
+) -> str:
+    """Run a program to its end; what it wrote on its output. LabFailed with what it complained."""
+    try:
+        done = subprocess.run(
+            list(command),
+            env={**os.environ, **(environment or {})},
+            input=text if text is not None else "",
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise LabFailed(f"{command[0]} is not installed on this computer.") from error
+    except subprocess.TimeoutExpired as error:
+        raise LabFailed(f"`{' '.join(command)}` did not end within {seconds:.0f} s.") from error
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip())[-2000:]
+        raise LabFailed(f"`{' '.join(command)}` ended with {done.returncode}: {said}")
+    return done.stdout
+
+
+def run_json(command: Sequence[str]) -> Any:
+    """Run a program that answers in JSON; an empty answer is an empty list."""
+    return json.loads(run(command).strip() or "[]")
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """A process of the lab. The pid alone is not enough: pids are used again."""
+
+    pid: int
+    started: float
+    """Seconds since the epoch, as psutil tells it."""
+
+    @classmethod
+    def of(cls, pid: int) -> Background:
+        """The process that has this pid now; LabFailed when there is none."""
+        try:
+            return cls(pid, psutil.Process(pid).create_time())
+        except psutil.Error as error:
+            raise LabFailed(f"process {pid} ended at once") from error
+
+    def as_json(self) -> dict[str, Any]:
+        """For the ledger."""
+        return asdict(self)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs; a zombie does not."""
+        return self._process() is not None
+
+    def _process(self) -> psutil.Process | None:
+        try:
+            process = psutil.Process(self.pid)
+            is_it = abs(process.create_time() - self.started) < 0.5
+            return process if is_it and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.Error:
+            return None
+
+    def stop(self, seconds: float = 10.0, *, is_hard: bool = False) -> None:
+        """End it: asked, and after `seconds` killed. Nothing when it has ended."""
+        if (process := self._process()) is not None:
+            end([process], 0.0 if is_hard else seconds)
+
+
+def start(
+    command: Sequence[str], *, folder: Path, log: Path, environment: Mapping[str, str] | None = None
+) -> Background:
+    """Start a program that outlives this one. `folder` is the lab's, `log` takes its output."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            list(command),
+            env={**os.environ, **(environment or {}), MARK: str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    _children.append(process)
+    return Background.of(process.pid)
+
+
+# Kept, so that Python collects the exit status of those that end before this process does.
+_children: list[subprocess.Popen[bytes]] = []
+
+
+def marked(folder: Path) -> list[psutil.Process]:
+    """All processes that carry the mark of this lab, also those that no ledger names."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == str(folder):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def end(processes: Sequence[psutil.Process], seconds: float = 10.0) -> None:
+    """Ask them to end, and kill those that still run after `seconds`."""
+    for process in processes if seconds > 0 else ():
+        _quietly(process.terminate)
+    _, alive = psutil.wait_procs(list(processes), timeout=seconds)
+    for process in alive:
+        _quietly(process.kill)
+    psutil.wait_procs(alive, timeout=10.0)
+    for child in _children:
+        child.poll()
+
+
+def _quietly(act: Any) -> None:
+    try:
+        act()
+    except psutil.NoSuchProcess:
+        return
