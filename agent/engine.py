@@ -9,6 +9,7 @@ from typing import Any
 from agent.client import Answer, Client
 
 ATTEMPT_HEADER = "X-Enjoliver-Attempt"
+GRANT_HEADER = "X-Enjoliver-Grant-Seconds"
 STRATEGIES = ("kexec", "reboot", "poweroff")
 OUTDATED = 210
 
@@ -49,6 +50,17 @@ class Leave:
 
     strategy: str
     lock: Lock
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A place at the install gate: the attempt's id, and the silence allowed in seconds.
+
+    "" and 0 are what the engine did not tell.
+    """
+
+    attempt: str
+    seconds: float = 0.0
 
 
 class Engine:
@@ -93,12 +105,20 @@ class Engine:
             raise _not_now("whether it shall be installed again is not known", answer)
         return b"sanboot" in answer.body and b"\nkernel" not in answer.body
 
-    def ask_gate(self, query: str) -> str:
-        """Pass the install gate; the attempt's id. Raises NotNow with the time to wait."""
+    def ask_gate(self, query: str) -> Grant:
+        """Pass the install gate. Raises NotNow with the time to wait."""
         answer = self._client.get(f"{self.api}/install-authorization/{query}")
         if answer.status != 200:
             raise _not_now("it waits at the install gate", answer)
-        return answer.headers.get(ATTEMPT_HEADER.lower(), "")
+        seconds = _number(answer.headers.get(GRANT_HEADER.lower(), ""))
+        return Grant(answer.headers.get(ATTEMPT_HEADER.lower(), ""), seconds)
+
+    def renew_grant(self, query: str, attempt: str) -> None:
+        """Say that the install of this attempt goes on; raises NotNow when the grant ended."""
+        url = f"{self.api}/install-authorization/{query}"
+        answer = self._client.send("GET", url, headers={ATTEMPT_HEADER: attempt})
+        if answer.status != 200:
+            raise _not_now("its place at the install gate was not kept", answer)
 
     def report_install(self, outcome: str, query: str, attempt: str) -> None:
         """Say how the install ended: "success" or "fail". Raises NotNow when it was not taken."""
@@ -159,5 +179,9 @@ def _not_now(words: str, answer: Answer) -> NotNow:
 
 
 def _seconds(answer: Answer) -> float:
-    text = answer.headers.get("retry-after", "").strip()
+    return _number(answer.headers.get("retry-after", ""))
+
+
+def _number(text: str) -> float:
+    text = text.strip()
     return float(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0.0

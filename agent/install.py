@@ -13,9 +13,10 @@ from typing import Any
 
 from agent.config import installed_query
 from agent.diskchoice import Candidate, NoDisk, choose, read_wish
-from agent.engine import NotNow
+from agent.engine import Grant, NotNow
 from agent.facts import disks
 from agent.facts.document import Identity, NoIdentity, read_identity
+from agent.gate import kept_grant
 from agent.ignition import BadConfig, check_config, digest
 from agent.platforms.base import Platform, PlatformFailed
 from agent.run import Run
@@ -78,30 +79,36 @@ class Installer:
 
     def _install(self, who: Identity) -> dict[str, Any]:
         query = installed_query(who.uuid, who.mac)
-        attempt = self._pass_gate(who, query)
-        memory = {"query": query, "boot_id": who.boot_id, "attempt": attempt}
+        grant = self._pass_gate(who, query)
+        memory = {"query": query, "boot_id": who.boot_id, "attempt": grant.attempt}
         try:
-            candidate = self._choose_disk(who)
-            device = device_of(self.run, candidate.disk)
-            memory = self._keep(memory, step="writing", disk=candidate.disk.path)
-            self.run.journal.say("installing", f"on {candidate.disk.path}")
-            write_claim(device, who.uuid)
-            self.platform.install(device, self.run.store.folder / CONFIG_FILE, who.uuid)
+            with kept_grant(self.run, query, grant):
+                memory = self._write(who, memory)
         except (NoDisk, PlatformFailed, OSError) as error:
             return self._keep(memory, step="failed", reason=str(error))
         return self._keep(memory, step="succeeded")
 
-    def _pass_gate(self, who: Identity, query: str) -> str:
-        """Wait for config and gate; the attempt. Having waited, it fetches the config again."""
+    def _write(self, who: Identity, memory: dict[str, Any]) -> dict[str, Any]:
+        """Choose the disk and run the installer; raises NoDisk, PlatformFailed or OSError."""
+        candidate = self._choose_disk(who)
+        device = device_of(self.run, candidate.disk)
+        memory = self._keep(memory, step="writing", disk=candidate.disk.path)
+        self.run.journal.say("installing", f"on {candidate.disk.path}")
+        write_claim(device, who.uuid)
+        self.platform.install(device, self.run.store.folder / CONFIG_FILE, who.uuid)
+        return memory
+
+    def _pass_gate(self, who: Identity, query: str) -> Grant:
+        """Wait for config and gate. Having waited, it fetches the config again."""
         while True:
             self.run.until_done("waiting", lambda: self._fetch_config(who, query))
             asked: list[int] = []
-            attempt = self.run.until_done("gate", self._counted(asked, query))
+            grant = self.run.until_done("gate", self._counted(asked, query))
             if len(asked) == 1:
-                return attempt
+                return grant
 
-    def _counted(self, asked: list[int], query: str) -> Callable[[], str]:
-        def ask() -> str:
+    def _counted(self, asked: list[int], query: str) -> Callable[[], Grant]:
+        def ask() -> Grant:
             asked.append(1)
             return self.run.engine.ask_gate(query)
 

@@ -78,6 +78,7 @@ class Machine:
     boot_id: str = ""
     roles: tuple[str, ...] = ()
     attempt: str = ""
+    grant_seconds: float = 0.0
     strategy: str = ""
     lock: Mapping[str, str] = field(default_factory=dict)
     is_up_to_date: bool | None = None
@@ -130,10 +131,17 @@ class Machine:
         await self.pause(min(seconds, self.timing.longest_pause))
 
     async def get(
-        self, path: str, *, route: str = "", expected: Collection[int] = (200,), base: str = ""
+        self,
+        path: str,
+        *,
+        route: str = "",
+        headers: Mapping[str, str] | None = None,
+        expected: Collection[int] = (200,),
+        base: str = "",
     ) -> Answer:
         """GET a path of the engine; raises Unreachable, or Refused for another status."""
-        return await self._send("GET", (base or self.api) + path, route or path, expected)
+        url = (base or self.api) + path
+        return await self._send("GET", url, route or path, expected, headers=headers)
 
     async def post(
         self,

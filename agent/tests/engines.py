@@ -39,6 +39,9 @@ class FakeEngine:
         self.config = role_config()
         self.is_away = False
         self.waits_at_gate = 0
+        self.grant_seconds = 0
+        self.is_grant_ended = False
+        self.renewed = []
         self.boots_disk = False
         self.strategy = ""
         self.slot_holder = ""
@@ -74,10 +77,16 @@ class FakeEngine:
 
     def _lifecycle(self, path, body, headers):
         if path.startswith("/install-authorization/"):
-            if self.waits_at_gate:
+            told = headers.get("X-Enjoliver-Attempt")
+            if told:
+                self.renewed.append(told)
+                if self.is_grant_ended:
+                    return 409, {"kind": "grant_ended", "value": "this grant ended"}, {}
+            elif self.waits_at_gate:
                 self.waits_at_gate -= 1
                 return 403, b"Locked by another", {"Retry-After": "0"}
-            return 200, b"Granted", {"X-Enjoliver-Attempt": self.attempt}
+            more = {"X-Enjoliver-Grant-Seconds": f"{self.grant_seconds}"}
+            return 200, b"Granted", {"X-Enjoliver-Attempt": self.attempt, **more}
         if path.startswith("/lifecycle/coreos-install/"):
             outcome = path.split("/")[3]
             self.installs.append((outcome, headers.get("X-Enjoliver-Attempt")))

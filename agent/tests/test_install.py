@@ -1,9 +1,12 @@
 """Install: one disk, once, whatever happens in between."""
 
 import shutil
+import threading
+import time
 
 import pytest
 
+from agent.engine import Grant
 from agent.install import Installer
 from agent.platforms.lab import MARK
 from agent.tests.engines import FakeEngine, role_config
@@ -119,6 +122,61 @@ def test_a_failed_installer_is_reported_and_tried_again_later(scene):
     installer.run.clock = ScriptedClock(lambda: setattr(scene.platform, "is_broken", False))
     assert installer.work()
     assert [outcome for outcome, _ in scene.engine.installs] == ["fail", "success"]
+
+
+# --- keeping the gate ----------------------------------------------------------------------------
+
+
+def write_long(scene, is_enough):
+    """Make the platform's installer take until `is_enough()`."""
+    whole = scene.platform.install
+
+    def install(*arguments):
+        deadline = time.monotonic() + 20
+        while not is_enough():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        whole(*arguments)
+
+    scene.platform.install = install
+
+
+def test_a_long_install_says_that_it_goes_on_and_stops_saying_so(scene, monkeypatch):
+    monkeypatch.setattr("agent.gate.UNTOLD_SECONDS", 0.03)
+    write_long(scene, lambda: len(scene.engine.renewed) >= 3)
+    assert scene.installer().work()
+    scene.assert_installed()
+    assert set(scene.engine.renewed) == {scene.engine.attempt}
+    assert scene.engine.installs == [("success", scene.engine.attempt)]
+    assert not [one for one in threading.enumerate() if one.name == "gate"]
+
+
+def test_a_grant_that_was_given_on_ends_the_saying_and_not_the_install(scene, monkeypatch, caplog):
+    monkeypatch.setattr("agent.gate.UNTOLD_SECONDS", 0.03)
+    scene.engine.is_grant_ended = True
+    write_long(scene, lambda: "the install goes on" in caplog.text)
+    assert scene.installer().work()
+    scene.assert_installed()
+    assert scene.engine.renewed == [scene.engine.attempt]
+
+
+def test_an_engine_that_is_away_is_told_when_it_is_back(scene, monkeypatch):
+    monkeypatch.setattr("agent.gate.UNTOLD_SECONDS", 0.03)
+    asked = scene.engine.asked
+
+    def is_enough():
+        scene.engine.is_away = asked["GET /install-authorization"] < 4
+        return bool(scene.engine.renewed) and not scene.engine.is_away
+
+    write_long(scene, is_enough)
+    assert scene.installer().work()
+    scene.assert_installed()
+
+
+def test_the_silence_allowed_is_the_engines_word(start, engine):
+    engine.grant_seconds = 90
+    grant = start("install").engine.ask_gate("mac=52-54-00-00-00-01")
+    assert grant == Grant(engine.attempt, 90.0)
 
 
 def install_of(uuid):

@@ -45,6 +45,7 @@ class FakeEngine:
         self.attempts, self.installed, self.fails = {}, set(), []
         self.gate, self.slot = None, None
         self.requests, self.slot_refusals = [], 0
+        self.grant_seconds, self.renewed = 1800, []
 
     # --- rules -----------------------------------------------------------------------------
     def place(self):
@@ -136,13 +137,18 @@ class FakeEngine:
 
     async def gate_route(self, request):
         mac = mac_of(request.match_info["query"])
+        if told := request.headers.get("X-Enjoliver-Attempt"):
+            self.renewed.append(told)
+            is_open = self.gate == mac and self.attempts.get(mac) == told
+            return web.Response(status=200 if is_open else 409)
         if self.gate not in (None, mac):
             return web.Response(
                 status=403, text=f"Locked by {self.gate}", headers={"Retry-After": "1"}
             )
         self.gate = mac
         attempt = self.attempts[mac] = str(uuid.uuid4())
-        return web.Response(text="Granted", headers={"X-Enjoliver-Attempt": attempt})
+        more = {"X-Enjoliver-Grant-Seconds": str(self.grant_seconds)}
+        return web.Response(text="Granted", headers={"X-Enjoliver-Attempt": attempt, **more})
 
     async def install_report(self, request):
         mac = mac_of(request.match_info["query"])

@@ -38,6 +38,17 @@ def test_machines_that_arrive_one_by_one_all_get_there():
     assert result.is_good, result.as_json()
 
 
+def test_an_install_that_outlasts_the_silence_allowed_says_that_it_goes_on():
+    engine = FakeEngine(control_plane=1)
+    engine.grant_seconds = 1
+    result = run(engine, machines=1, interval=0.6, until=Until.INSTALLED)
+    assert result.is_good, result.as_json()
+    assert engine.renewed == list(engine.attempts.values())
+    short = FakeEngine(control_plane=1)
+    assert run(short, machines=1, until=Until.INSTALLED).is_good
+    assert short.renewed == []
+
+
 def test_a_run_can_end_when_all_are_installed():
     result = run(FakeEngine(), until=Until.INSTALLED)
     assert result.is_good, result.as_json()
