@@ -30,7 +30,10 @@ _SIGNATURES = (".sig", ".asc")
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A file that is to become an asset. Empty texts: found out from names and neighbours."""
+    """A file that is to become an asset. Empty texts: found out from names and neighbours.
+
+    `is_signed`: refused without a signature when there is a keyring to check it with.
+    """
 
     source: Path
     path: str = ""
@@ -38,6 +41,7 @@ class Incoming:
     version: str = ""
     sha512: str = ""
     signature: Path | None = None
+    is_signed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,13 @@ def files_of_release(directory: Path, *, path: str = "", version: str = "") -> l
     signed = {name: _signature_of(release / name) for name in names}
     signatures = set(signed.values())
     return [
-        Incoming(release / name, f"{target}/{name}", version=version, signature=signed[name])
+        Incoming(
+            release / name,
+            f"{target}/{name}",
+            version=version,
+            signature=signed[name],
+            is_signed=guess_kind(name) != "other",
+        )
         for name in names
         if release / name not in signatures
     ]
@@ -144,7 +154,7 @@ def _staged(
         raise InvalidInput(f"{one.kind} is no kind of asset: {', '.join(KINDS)}")
     path = clean_path(_path_of(one))
     signature_file = one.signature or _signature_of(one.source)
-    if keyring and not signature_file and guess_kind(path) != "other":
+    if keyring and one.is_signed and not signature_file:
         raise InvalidInput(f"{one.source.name} has no signature to check with the keyring")
     staged = folder.stage(one.source, path, is_link=is_link)
     stack.callback(staged.discard)
@@ -157,7 +167,7 @@ def _staged(
         stack.callback(staged_signature.discard)
         signature = _checked_signature(staged, staged_signature, keyring, one.source.name)
         yield staged_signature, _new_asset(staged_signature, "other", version, actor, None)
-    yield staged, _new_asset(staged, one.kind or guess_kind(path), version, actor, signature)
+    yield staged, _new_asset(staged, one.kind, version, actor, signature)
 
 
 def _new_asset(
@@ -176,14 +186,25 @@ def _new_asset(
 
 
 def _merged(before: Asset | None, asset: Asset, *, is_same: bool) -> Added:
-    """What the manifest says from now on. The same content again keeps when it came, and by whom,
-    and a signature that was verified then."""
+    """What the manifest says from now on.
+
+    The same content again keeps when it came and by whom, its kind unless another one is given,
+    and a signature that was verified then.
+    """
     if before is None or not is_same:
-        return Added(asset, "added" if before is None and not is_same else "replaced")
+        asset = replace(asset, kind=asset.kind or guess_kind(asset.path))
+        return Added(asset, "replaced" if before else "added")
     signature = asset.signature
     if before.signature and (signature is None or signature.state == "unverified"):
         signature = before.signature
-    kept = replace(asset, added_at=before.added_at, added_by=before.added_by, signature=signature)
+    kept = replace(
+        asset,
+        kind=asset.kind or before.kind,
+        version=asset.version or before.version,
+        added_at=before.added_at,
+        added_by=before.added_by,
+        signature=signature,
+    )
     return Added(kept, "unchanged")
 
 
