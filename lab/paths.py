@@ -44,6 +44,11 @@ class LabPaths:
         return self.ssh / "id_ed25519"
 
     @property
+    def ssh_public_key(self) -> Path:
+        """The half that the machines get."""
+        return self.ssh_key.with_suffix(".pub")
+
+    @property
     def engine(self) -> Path:
         """The state directory of the lab's engine."""
         return self.root / "engine"

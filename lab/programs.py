@@ -17,6 +17,8 @@ from lab.errors import LabFailed
 _SECONDS = 60.0
 MARK = "ENJOLIVER_LAB_FOLDER"
 """In the environment of all that runs in the background: the folder of the lab it belongs to."""
+PART_MARK = "ENJOLIVER_LAB_PART"
+"""Beside it: which part of the lab it is."""
 
 
 def run(
@@ -26,11 +28,14 @@ def run(
     text: str | None = None,
     seconds: float = _SECONDS,
 ) -> str:
-    """Run a program to its end; what it wrote on its output. LabFailed with what it complained."""
+    """Run a program to its end; what it wrote on its output. LabFailed with what it complained.
+
+    `environment` is the whole one, or this process's own if it is not given; `text` its input.
+    """
     try:
         done = subprocess.run(
             list(command),
-            env={**os.environ, **(environment or {})},
+            env=dict(os.environ if environment is None else environment),
             input=text if text is not None else "",
             capture_output=True,
             text=True,
@@ -93,14 +98,24 @@ class Background:
 
 
 def start(
-    command: Sequence[str], *, folder: Path, log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    folder: Path,
+    part: str,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
 ) -> Background:
-    """Start a program that outlives this one. `folder` is the lab's, `log` takes its output."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+    """Start a program that outlives this one.
+
+    `folder` is the lab's and `part` says what of it this is; `log` takes all output.
+    `environment` is the whole one, or this process's own if it is not given.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    base = os.environ if environment is None else environment
     with log.open("ab") as output:
         process = subprocess.Popen(
             list(command),
-            env={**os.environ, **(environment or {}), MARK: str(folder)},
+            env={**base, MARK: str(folder), PART_MARK: part},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -114,15 +129,20 @@ def start(
 _children: list[subprocess.Popen[bytes]] = []
 
 
-def marked(folder: Path) -> list[psutil.Process]:
-    """All processes that carry the mark of this lab, also those that no ledger names."""
+def marked(folder: Path, part: str = "") -> list[psutil.Process]:
+    """All processes that carry the mark of this lab, or of one part of it.
+
+    Also those that no ledger names: what they start inherits the mark.
+    """
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(MARK) == str(folder):
-                found.append(process)
+            environment = process.environ()
         except psutil.Error:
             continue
+        is_part = not part or environment.get(PART_MARK) == part
+        if environment.get(MARK) == str(folder) and is_part:
+            found.append(process)
     return found
 
 

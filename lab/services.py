@@ -92,7 +92,7 @@ class Services:
         service.config.write_text(service.text)
         command = netns.inside(self._namespace, service.command)
         log = self._log(service.name)
-        process = start(command, folder=self._paths.root, log=log)
+        process = start(command, folder=self._paths.root, part=service.name, log=log)
         self._ledger.put_process(service.name, process)
         self._await(service, process, log)
 

@@ -13,7 +13,9 @@ DiskContent = Literal["empty", "data"]
 
 DEFAULT_NETWORK = IPv4Network("10.77.0.0/24")
 _NAMESPACE = uuid.UUID("6f1d6b9e-2f57-4a0f-9a3e-0f5c6f1e3a77")
-_ENGINE_AT, _SWITCH_AT, _MACHINES_FROM = 1, 2, 10
+MACHINES_FROM = 10
+"""The first machine's address in the network; the engine's is 1, the switch's 2."""
+_ENGINE_AT, _SWITCH_AT = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class LabMachine:
     @property
     def address(self) -> IPv4Interface:
         """The lease that DHCP gives to its MAC, with the prefix length."""
-        host = self.network[_MACHINES_FROM + self.position - 1]
+        host = self.network[MACHINES_FROM + self.position - 1]
         return IPv4Interface(f"{host}/{self.network.prefixlen}")
 
     @property
@@ -96,6 +98,8 @@ class Topology:
     specs: tuple[MachineSpec, ...] = (MachineSpec("m1", rack="1"), MachineSpec("m2", rack="2"))
     values: dict[str, object] = field(default_factory=dict)
     """Cluster values that the lab's engine gets."""
+    engine: dict[str, str] = field(default_factory=dict)
+    """Settings of the lab's engine, `ENJOLIVER_…`, beside those that the lab itself sets."""
 
     @property
     def machines(self) -> tuple[LabMachine, ...]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from lab.topology import LabMachine
 
 Say = Callable[[str], None]
 """Tells the person in front what happens, in one plain line."""
 Power = Literal["off", "on"]
+DiskFault = Literal["foreign-disk", "lose-disk"]
 
 
 class DriverFailed(Exception):
@@ -81,3 +82,40 @@ class Driver(Protocol):
 
     def remove(self, machine: LabMachine) -> None:
         """Remove the machine and everything that `define` made."""
+
+
+# What a driver may do beyond that. The lab looks for the method, and says so when it is not there.
+
+
+@runtime_checkable
+class BreaksDisks(Protocol):
+    """A driver that can do something to the disks of a machine that is off."""
+
+    def break_disks(self, machine: LabMachine, fault: DiskFault) -> str:
+        """`foreign-disk`: every disk holds somebody else's data, as a file system does that no
+        install of ours made. `lose-disk`: the first disk is gone, in its place is an empty one.
+        Gives one line that says what was done."""
+
+
+@runtime_checkable
+class TellsJournal(Protocol):
+    """A driver that can read a machine's journal without asking the machine."""
+
+    def journal(self, machine: LabMachine, lines: int) -> list[str]:
+        """The last lines of the journal of the system that runs or ran; empty when unknown."""
+
+
+@runtime_checkable
+class TidiesUp(Protocol):
+    """A driver that made something for the lab as a whole: a daemon, a group, a folder."""
+
+    def tidy(self) -> None:
+        """Remove it; called by `down` after the machines were removed, before the network is."""
+
+
+@runtime_checkable
+class BootsAtOnce(Protocol):
+    """A driver whose machines boot better one after the other."""
+
+    boots_at_once: int
+    """How many may be on their way from power-on to their first message at the same time."""
