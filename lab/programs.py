@@ -25,17 +25,19 @@ def run(
     command: Sequence[str],
     *,
     environment: Mapping[str, str] | None = None,
+    base: Mapping[str, str] | None = None,
     text: str | None = None,
     seconds: float = _SECONDS,
 ) -> str:
     """Run a program to its end; what it wrote on its output. LabFailed with what it complained.
 
-    `environment` is the whole one, or this process's own if it is not given; `text` its input.
+    Its environment is `environment` over `base`, which is this process's own if it is not given;
+    `text` is its input.
     """
     try:
         done = subprocess.run(
             list(command),
-            env=dict(os.environ if environment is None else environment),
+            env={**(os.environ if base is None else base), **(environment or {})},
             input=text if text is not None else "",
             capture_output=True,
             text=True,
@@ -103,19 +105,18 @@ def start(
     folder: Path,
     part: str,
     log: Path,
-    environment: Mapping[str, str] | None = None,
+    base: Mapping[str, str] | None = None,
 ) -> Background:
     """Start a program that outlives this one.
 
     `folder` is the lab's and `part` says what of it this is; `log` takes all output.
-    `environment` is the whole one, or this process's own if it is not given.
+    `base` is its environment, or this process's own if it is not given.
     """
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    base = os.environ if environment is None else environment
     with log.open("ab") as output:
         process = subprocess.Popen(
             list(command),
-            env={**base, MARK: str(folder), PART_MARK: part},
+            env={**(os.environ if base is None else base), MARK: str(folder), PART_MARK: part},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
