@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 
 from enjoliver.common.errors import EngineError
@@ -23,6 +24,7 @@ from matchbox_sync.models import (
     SyncState,
 )
 from matchbox_sync.services import assign_revision
+from matchbox_sync.views.assetspage import assets_page
 
 _SHOWN_BYTES = 200_000
 
@@ -123,6 +125,12 @@ class ProfileVersionAdmin(ReportedAdmin):
     list_select_related = ("cluster",)
     list_filter = ("profile",)
     exclude = ("document",)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Also the page of the files that profiles boot, which are no rows."""
+        page = self.admin_site.admin_view(assets_page)
+        urls: list[URLPattern] = super().get_urls()
+        return [path("assets/", page, name="matchbox_sync_assets"), *urls]
 
     @admin.display(description="fingerprint")
     def short_fingerprint(self, version: ProfileVersion) -> str:

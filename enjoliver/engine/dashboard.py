@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +15,15 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.timesince import timesince
 
+from enjoliver.common.errors import EngineError
 from enjoliver.common.models import Heartbeat
 from enjoliver.engine import fleet
 from enjoliver.engine.health import queue_health
 from machines.models import Machine, MachineConflict
 from machines.states import State
+from matchbox_sync.assets.uses import Use
 from matchbox_sync.models import Problem, SyncState
+from matchbox_sync.services.assetuse import asset_uses, list_assets, missing_uses
 from scheduling.models import Waiting
 
 SHOWN_REASONS = 8
@@ -36,9 +41,20 @@ class Figure:
     href: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """The files below /assets: their page, how many, how many are not as they were added."""
+
+    href: str
+    total: int = 0
+    odd: int = 0
+    warnings: Sequence[str] = ()
+
+
 def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What `templates/admin/index.html` shows, added to the page's context."""
     clusters = fleet.clusters()
+    files = assets()
     context["dashboard"] = {
         "figures": figures(),
         "states": states(),
@@ -47,7 +63,8 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
         "clusters": [{**one, "synced": _ago(one["sync"])} for one in clusters],
         "slots": fleet.slots(),
         "installs": fleet.installs(),
-        "warnings": warnings(clusters),
+        "assets": files,
+        "warnings": warnings(clusters, files.warnings),
     }
     return context
 
@@ -106,9 +123,23 @@ def waiting_reasons() -> list[dict[str, Any]]:
     ]
 
 
-def warnings(clusters: list[dict[str, Any]]) -> list[str]:
+def assets() -> Assets:
+    """The files below /assets, and those that clusters use and nobody has put there."""
+    href = reverse("admin:matchbox_sync_assets")
+    uses = asset_uses()
+    try:
+        rows = list_assets(uses)
+        missing = missing_uses(uses)
+    except (EngineError, OSError) as error:
+        return Assets(href, warnings=[f"The assets cannot be read: {error}"])
+    odd = sum(row.state != "present" for row in rows)
+    return Assets(href, len(rows), odd, _missing_assets(missing))
+
+
+def warnings(clusters: list[dict[str, Any]], of_assets: Sequence[str] = ()) -> list[str]:
     """What an operator should know, worst first."""
     found = [sentence for one in clusters for sentence in _sync_warnings(one)]
+    found += of_assets
     worker = queue_health()
     if not worker["worker"]:
         last = Heartbeat.objects.filter(name="worker").first()
@@ -137,6 +168,17 @@ def _sync_warnings(cluster: dict[str, Any]) -> list[str]:
     if age > settings.SYNC_NOTIFY_TTL_SECONDS:
         return [f"Cluster {name}: the last good sync was {timesince(sync.notified_at)} ago."]
     return []
+
+
+def _missing_assets(missing: Iterable[Use]) -> list[str]:
+    """One sentence about files that network boots and installs will ask for in vain."""
+    used: dict[str, list[str]] = defaultdict(list)
+    for use in missing:
+        used[use.path].append(str(use))
+    if not used:
+        return []
+    shown = "; ".join(f"{path} ({', '.join(by)})" for path, by in [*used.items()][:SHOWN_PROBLEMS])
+    return [f"Used and not in the assets: {shown}. Machines fail when they come to it."]
 
 
 def _ago(sync: SyncState | None) -> str:

@@ -14,7 +14,7 @@ def asset_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if not rows:
         yield "there are no assets; `manage.py assets add FILE` adds one"
         return
-    cells = [_TITLES, *(_cells(row) for row in rows)]
+    cells = [_TITLES, *(asset_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(_TITLES))]
     for line in cells:
         padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
@@ -29,7 +29,13 @@ def human_size(size: int) -> str:
     return f"{size} B" if unit == 0 else f"{number:.1f} {_UNITS[unit]}"
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+def asset_titles() -> list[str]:
+    """What stands above `asset_cells` on a page."""
+    return [title.capitalize() for title in _TITLES]
+
+
+def asset_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """One asset's row, as text."""
     signature = row.get("signature") or {}
     return (
         row["path"],

@@ -77,21 +77,23 @@ def uses_of(path: str, uses: Iterable[Use], folder: AssetFolder) -> list[Use]:
     return [use for use in uses if _serves(path, folder.real_path(use.path), use, known)]
 
 
-def missing_uses() -> list[Use]:
-    """Uses of what is not there: machines will fail at it. Looks at names only."""
+def missing_uses(uses: Iterable[Use] | None = None) -> list[Use]:
+    """Those of `uses` (default: all) whose file is not there. Looks at names only."""
     folder = AssetFolder(settings.ASSETS_PATH)
-    return [use for use in asset_uses() if not _is_there(use, folder)]
+    return [use for use in (asset_uses() if uses is None else uses) if not _is_there(use, folder)]
 
 
-def list_assets() -> list[ListedAsset]:
-    """All assets by path: those of the manifest and those that just lie there."""
+def list_assets(uses: Iterable[Use] | None = None) -> list[ListedAsset]:
+    """All assets by path, those of the manifest and those that just lie there, with their `uses`
+    (default: all)."""
     folder = AssetFolder(settings.ASSETS_PATH)
     known, present = folder.read(), set(folder.files())
-    uses = [(use, folder.real_path(use.path)) for use in asset_uses()]
+    uses = asset_uses() if uses is None else uses
+    pairs = [(use, folder.real_path(use.path)) for use in uses]
     rows = []
     for path in sorted(known.keys() | present):
         asset = known.get(path)
-        used_by = [str(use) for use, real in uses if _serves(path, real, use, known)]
+        used_by = [str(use) for use, real in pairs if _serves(path, real, use, known)]
         size = (folder.root / path).stat().st_size if path in present else 0
         rows.append(ListedAsset(path, _state(asset, path in present, size), size, asset, used_by))
     return rows

@@ -1,6 +1,7 @@
 """Names, digests, manifest, uses and signatures of assets: what needs no database."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,7 +28,12 @@ API = "http://10.0.0.1:5000"
 
 
 def asset(path="4230.2.3/vmlinuz", **changed):
-    facts = {"kind": "kernel", "version": "4230.2.3", "size": 10, "sha512": "a" * 128}
+    facts: dict[str, Any] = {
+        "kind": "kernel",
+        "version": "4230.2.3",
+        "size": 10,
+        "sha512": "a" * 128,
+    }
     facts |= {"added_at": "2026-01-01T00:00:00.000Z", "added_by": "root"} | changed
     return Asset(path=path, **facts)
 

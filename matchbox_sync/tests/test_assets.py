@@ -393,3 +393,30 @@ def test_the_manifest_and_unfinished_files_are_not_served(root, source, client):
     assert client.get("/assets").json() == ["vmlinuz"]
     for path in (MANIFEST, LOCK, ".x.part", ".secret/x", "alias", "%2e" + MANIFEST[1:]):
         assert client.get(f"/assets/{path}").status_code == 404
+
+
+class TestConsole:
+    def test_the_page_lists_assets_and_what_is_missing(self, root, source, cluster, admin_client):
+        run("add", source, "--path", "x/1.2.3/vmlinuz")
+        text = admin_client.get("/admin/matchbox_sync/profileversion/assets/").content.decode()
+        assert "x/1.2.3/vmlinuz" in text
+        assert "Used and not there: flatcar_production_pxe.vmlinuz: default: boot_kernel" in text
+
+    def test_a_manifest_that_cannot_be_read_is_told(self, root, admin_client):
+        root.mkdir()
+        (root / MANIFEST).write_text("{")
+        answer = admin_client.get("/admin/matchbox_sync/profileversion/assets/")
+        assert "cannot be read" in answer.content.decode()
+        assert "cannot be read" in admin_client.get("/admin/").content.decode()
+
+    def test_only_who_may_see_profiles_sees_it(self, client, django_user_model):
+        client.force_login(django_user_model.objects.create_user("guest", is_staff=True))
+        assert client.get("/admin/matchbox_sync/profileversion/assets/").status_code == 403
+
+    def test_the_first_page_warns_of_what_is_used_and_missing(self, root, source, admin_client):
+        text = admin_client.get("/admin/").content.decode()
+        assert "Used and not in the assets: flatcar_production_pxe.vmlinuz" in text
+        for path in ("flatcar_production_pxe.vmlinuz", "flatcar_production_pxe_image.cpio.gz"):
+            run("add", source, "--path", path)
+        run("add", source, "--path", "current/image.img")
+        assert "Used and not in" not in admin_client.get("/admin/").content.decode()

@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from matchbox_sync.models import Problem
 from matchbox_sync.services import sync_cluster
+from matchbox_sync.services.assetuse import missing_uses
 from scheduling.models import Cluster
 
 
@@ -32,5 +33,8 @@ class Command(BaseCommand):
         )
         for problem in Problem.objects.filter(cluster=cluster)[:20]:
             self.stdout.write(f"  {problem.profile} {problem.stage}: {problem.message}")
+        for use in missing_uses():
+            if use.cluster == cluster.name:
+                self.stdout.write(f"  not in the assets: {use.path}, which {use.by} uses")
         if result.problems:
             raise CommandError("some configs are held back, see above")
