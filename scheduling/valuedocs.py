@@ -37,7 +37,8 @@ kept with the cluster in the database. A change becomes a revision of the config
 Unknown keys, wrong types and values that contradict each other (equal ports, overlapping
 networks, a pod network too small for the machines that are there) are refused, and then nothing
 is changed. No value takes a control character or a line break. The cluster's size and placement
-rules (control plane, spread, settling time) are fields of the cluster, edited in the console.
+rules (control plane, spread, settling time) are fields of the cluster: the console, or
+`manage.py cluster show|set`.
 
 This page is generated: `manage.py values docs --write`.
 """

@@ -112,3 +112,38 @@ def test_the_documentation_is_printed_or_written(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "DOCS", tmp_path / "page.md")
     run("docs", "--write")
     assert (tmp_path / "page.md").read_text() == render_docs()
+
+
+def run_cluster(*arguments):
+    out = io.StringIO()
+    call_command("cluster", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_the_rules_of_a_cluster_are_set_and_shown(cluster):
+    said = run_cluster("set", "control_plane_size=1", "is_scheduling_enabled=no")
+    assert "control_plane_size: 3 → 1" in said
+    assert "control_plane_size = 1" in run_cluster("show").splitlines()
+    assert Event.objects.filter(kind="cluster_changed").count() == 1
+    assert run_cluster("set", "control_plane_size=1") == "nothing to change\n"
+
+
+@pytest.mark.parametrize(
+    ("pair", "reason"),
+    [
+        ("control_plane_size=2", "odd number"),
+        ("control_plane_size=many", "control_plane_size: invalid literal"),
+        ("is_scheduling_enabled=perhaps", "expected true or false"),
+        ("size=3", "expected one of"),
+        ("control_plane_size", "expected one of"),
+    ],
+)
+def test_a_rule_that_cannot_be_is_refused_and_changes_nothing(cluster, pair, reason):
+    with pytest.raises(CommandError, match=reason):
+        run_cluster("set", "settle_seconds=7", pair)
+    assert Cluster.objects.get(name="default").settle_seconds == 5
+
+
+def test_rules_of_an_unknown_cluster_are_refused(cluster):
+    with pytest.raises(CommandError, match="there is no cluster x"):
+        run_cluster("show", "--cluster", "x")
