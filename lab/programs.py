@@ -28,11 +28,12 @@ def run(
     base: Mapping[str, str] | None = None,
     text: str | None = None,
     seconds: float = _SECONDS,
+    folder: Path | None = None,
 ) -> str:
     """Run a program to its end; what it wrote on its output. LabFailed with what it complained.
 
     Its environment is `environment` over `base`, which is this process's own if it is not given;
-    `text` is its input.
+    `text` is its input, `folder` where it runs.
     """
     try:
         done = subprocess.run(
@@ -43,6 +44,7 @@ def run(
             text=True,
             errors="replace",
             timeout=seconds,
+            cwd=folder,
             check=False,
         )
     except FileNotFoundError as error:
