@@ -8,6 +8,7 @@ from lifecycle.views.installs import (
     InstallReportListView,
     InstallReportView,
 )
+from lifecycle.views.progress import ProgressListView, ProgressView
 from lifecycle.views.reports import IgnitionReportListView, IgnitionReportView
 from lifecycle.views.strategies import StrategyListView, StrategyView
 
@@ -22,6 +23,8 @@ urlpatterns = [
     re_path(r"^lifecycle/ignition/(?P<raw_query>.+?)/?$", IgnitionReportView.as_view()),
     re_path(r"^lifecycle/rolling/?$", StrategyListView.as_view()),
     re_path(r"^lifecycle/rolling/(?P<raw_query>.+?)/?$", StrategyView.as_view()),
+    re_path(r"^lifecycle/progress/?$", ProgressListView.as_view()),
+    re_path(r"^lifecycle/progress/(?P<raw_query>.+?)/?$", ProgressView.as_view()),
     re_path(r"^v1/pre-reboot/?$", PreRebootView.as_view()),
     re_path(r"^v1/steady-state/?$", SteadyStateView.as_view()),
 ]

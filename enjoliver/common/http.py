@@ -75,17 +75,17 @@ def not_modified(**headers: str) -> HttpResponse:
     return answer
 
 
-def read_body(request: HttpRequest) -> bytes:
+def read_body(request: HttpRequest, *, limit: int = MAX_BODY_BYTES) -> bytes:
     """The raw body, also one that came in chunks, without a length.
 
-    Raises InvalidInput: 413 when it is larger than MAX_BODY_BYTES, 400 when its sender stopped in
+    Raises InvalidInput: 413 when it is larger than `limit` bytes, 400 when its sender stopped in
     the middle of it.
     """
     length = request.META.get("CONTENT_LENGTH") or "0"
-    if length.isdecimal() and int(length) > MAX_BODY_BYTES:
-        raise _too_large(f"the body has {int(length)} bytes")
+    if length.isdecimal() and int(length) > limit:
+        raise _too_large(f"the body has {int(length)} bytes", limit)
     try:
-        return _read_chunks(request) if _is_chunked(request) else request.body
+        return _read_chunks(request, limit) if _is_chunked(request) else request.body
     except OSError as error:
         raise InvalidInput("the body did not arrive whole", kind="body_incomplete") from error
 
@@ -96,16 +96,16 @@ def _is_chunked(request: HttpRequest) -> bool:
     return bool(has_end) and not request.META.get("CONTENT_LENGTH")
 
 
-def _read_chunks(request: HttpRequest) -> bytes:
-    body: bytes = request.META["wsgi.input"].read(MAX_BODY_BYTES + 1)
-    if len(body) > MAX_BODY_BYTES:
-        raise _too_large("the body is too large")
+def _read_chunks(request: HttpRequest, limit: int) -> bytes:
+    body: bytes = request.META["wsgi.input"].read(limit + 1)
+    if len(body) > limit:
+        raise _too_large("the body is too large", limit)
     return body
 
 
-def _too_large(found: str) -> InvalidInput:
+def _too_large(found: str, limit: int) -> InvalidInput:
     return InvalidInput(
-        f"{found}, at most {MAX_BODY_BYTES} are taken", kind="body_too_large", status_code=413
+        f"{found}, at most {limit} are taken", kind="body_too_large", status_code=413
     )
 
 

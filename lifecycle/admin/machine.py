@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lifecycle.admin.strategies import STRATEGY_ACTIONS
 from lifecycle.models import (
+    AgentProgress,
     IgnitionReport,
     InstallAttempt,
     InstallReport,
@@ -11,6 +12,21 @@ from lifecycle.models import (
     Slot,
 )
 from machines.admin import MachineAdmin, ReadOnlyInline
+
+
+class AgentProgressInline(ReadOnlyInline):
+    """What does it say that it does, and waits for?"""
+
+    model = AgentProgress
+    verbose_name_plural = "what the agent says"
+    fields = readonly_fields = [
+        "verb",
+        "step",
+        "reason",
+        "since_at",
+        "seen_at",
+        "agent_version",
+    ]
 
 
 class IgnitionReportInline(ReadOnlyInline):
@@ -53,6 +69,7 @@ class InstallAttemptInline(ReadOnlyInline):
 
 MachineAdmin.inlines = [
     *MachineAdmin.inlines,
+    AgentProgressInline,
     IgnitionReportInline,
     MachineStrategyInline,
     SlotInline,

@@ -7,10 +7,13 @@ from lifecycle.models.installs import (
     InstallReport,
     InstallWaiter,
 )
+from lifecycle.models.progress import AgentProgress, AgentVerb
 from lifecycle.models.reports import IgnitionReport
 from lifecycle.models.slots import LockGroup, MachineStrategy, Slot, StrategyName
 
 __all__ = [
+    "AgentProgress",
+    "AgentVerb",
     "IgnitionReport",
     "InstallAttempt",
     "InstallGate",

@@ -9,6 +9,7 @@ from lifecycle.services.gate import (
 )
 from lifecycle.services.holding import read_standing, renew_grant
 from lifecycle.services.installs import report_install
+from lifecycle.services.progress import record_progress
 from lifecycle.services.reports import Verdict, follow_desired, submit_report
 from lifecycle.services.slots import holder_id, lock_slot, release_slot, unlock_slot
 from lifecycle.services.strategies import (
@@ -36,6 +37,7 @@ __all__ = [
     "prune_attempts",
     "read_leave",
     "read_standing",
+    "record_progress",
     "release_install",
     "release_slot",
     "remove_refusal",

@@ -14,7 +14,8 @@ from lifecycle.models import (
     MachineStrategy,
     Slot,
 )
-from lifecycle.services import ask_to_install, report_install
+from lifecycle.progress import Said
+from lifecycle.services import ask_to_install, record_progress, report_install
 from lifecycle.tests.factories import (
     NOON,
     AttemptFactory,
@@ -59,11 +60,14 @@ def fleet():
         )
     StrategyFactory.create(machine=holder)
     SlotFactory.create(machine=holder)
+    said = Said("install", "gate", "it waits")
+    record_progress(machine=waiter, said=said)
     return holder, waiter
 
 
 def test_every_model_of_lifecycle_has_a_page():
     assert {model.__name__ for model in MODELS} == {
+        "AgentProgress",
         "IgnitionReport",
         "InstallAttempt",
         "InstallGate",

@@ -35,6 +35,10 @@ VALUES = st.recursive(
 LOCKS = st.fixed_dictionaries(
     {"client_params": st.fixed_dictionaries({"id": VALUES, "group": VALUES})}
 )
+WORDS = st.fixed_dictionaries(
+    {"verb": st.just("report"), "step": VALUES},
+    optional={"reason": VALUES, "since": VALUES | st.datetimes().map(str), "boot_id": VALUES},
+)
 BODIES = st.binary(max_size=300) | (VALUES | LOCKS).map(json.dumps).map(str.encode)
 SEGMENTS = st.text(
     st.characters(exclude_characters="/?#", exclude_categories=["Cs"]), min_size=1, max_size=80
@@ -47,6 +51,7 @@ ROUTES = [
     ("POST", "/lifecycle/coreos-install/success/{}"),
     ("POST", "/lifecycle/coreos-install/{}/mac=52-54-00-00-00-01"),
     ("POST", "/lifecycle/ignition/{}"),
+    ("POST", "/lifecycle/progress/{}"),
     ("GET", "/lifecycle/rolling/{}"),
     ("POST", "/lifecycle/rolling/{}"),
     ("DELETE", "/lifecycle/rolling/{}"),
@@ -92,6 +97,13 @@ def test_any_query_is_answered_and_takes_nothing_without_a_machine(
 def test_any_report_is_answered(client, machine, body):
     answer = client.generic("POST", f"/lifecycle/ignition/{query_of(machine)}", body)
     assert answer.status_code in (200, 210, 406)
+
+
+@QUICK
+@given(body=BODIES | WORDS.map(json.dumps).map(str.encode))
+def test_any_word_of_an_agent_is_answered(client, machine, body):
+    answer = client.generic("POST", f"/lifecycle/progress/{query_of(machine)}", body)
+    assert answer.status_code in (200, 400, 413)
 
 
 @QUICK

@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiParameter
 
 from lifecycle.fleetlock import HEADER
 from lifecycle.models import StrategyName
+from lifecycle.progress import VERBS
 
 Schema = dict[str, Any]
 ATTEMPT_HEADER = "X-Enjoliver-Attempt"
@@ -68,6 +69,33 @@ IGNITION_REPORTS = _list_of_machines(
         "last_change_date": _TIME_OR_NULL,
         "created_date": _TIME,
         "updated_date": _TIME,
+    }
+)
+
+SAID = _object(
+    {
+        "verb": {"type": "string", "enum": list(VERBS)},
+        "step": {"type": "string", "minLength": 1},
+        "reason": _TEXT,
+        "since": _TIME,
+        "boot_id": _TEXT,
+        "version": _TEXT,
+    },
+    "reason",
+    "since",
+    "boot_id",
+    "version",
+)
+NOTED = _object({"message": {"type": "string", "const": "Noted"}})
+PROGRESS = _list_of_machines(
+    {
+        "verb": _TEXT,
+        "step": _TEXT,
+        "reason": _TEXT,
+        "since": _TIME,
+        "seen": _TIME,
+        "boot_id": _TEXT,
+        "version": _TEXT,
     }
 )
 

@@ -92,6 +92,10 @@ KEYS = st.sampled_from(
         "group",
         "ignition",
         "kubernetes-node",
+        "verb",
+        "step",
+        "reason",
+        "since",
         "\0",
         "\ud800",
         "",
@@ -108,6 +112,7 @@ USEFUL = st.sampled_from(
         {"roles": ["kubernetes-node"], "selector": {"mac": mac_of(3)}},
         {"strategy": "reboot"},
         {"sha512": "0" * 128},
+        {"verb": "report", "step": "up to date", "reason": "", "since": "2026-01-05T12:00:00Z"},
         {"client_params": {"id": "a", "group": "default"}},
         {"kubernetes-node": "text"},
     ]

@@ -50,6 +50,8 @@ CONTRACT = {
     "/lifecycle/coreos-install/<string:status>/<string:raw_query>": "POST",
     "/lifecycle/ignition": "GET",
     "/lifecycle/ignition/<string:raw_query>": "POST",
+    "/lifecycle/progress": "GET",
+    "/lifecycle/progress/<string:raw_query>": "POST",
     "/lifecycle/rolling": "GET",
     "/lifecycle/rolling/<string:raw_query>": "GET POST DELETE",
     "/sync-notify": "GET POST",
