@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from matchbox_sync.marks import BRACE, Marked, dump_template
+from matchbox_sync.marks import BRACE, Marked, dump_template, marks_in, skeleton
 from matchbox_sync.metadata import MEMBERSHIP_KEYS, EngineFacts
 from matchbox_sync.snippets import Component, ComposeError, Snippet, SnippetLibrary
 
-__all__ = ["BootPart", "ComposeError", "ComposedProfile", "compose_profile"]
+__all__ = ["BootPart", "ComposeError", "ComposedProfile", "compose_profile", "restore_profile"]
 
 _IDENTITY = {
     "storage.files": "path",
@@ -79,6 +79,27 @@ def compose_profile(
         return _composed(profile, parts)
     except ComposeError as error:
         raise ComposeError(f"{profile}: {error}") from error
+
+
+def restore_profile(
+    profile: str, *, template: str, boot: Mapping[str, Any], fingerprint: str
+) -> ComposedProfile:
+    """A profile from its kept template and boot part, equal to the one that was composed."""
+    tree = skeleton(template, None)
+    storage = tree.get("storage", {})
+    return ComposedProfile(
+        name=profile,
+        template=template,
+        boot=BootPart(boot["kernel"], tuple(boot["initrd"]), tuple(boot["args"])),
+        fingerprint=fingerprint,
+        paths=frozenset(
+            entry["path"]
+            for node in _NODES
+            for entry in storage.get(node.removeprefix("storage."), [])
+        ),
+        units=frozenset(unit["name"] for unit in tree.get("systemd", {}).get("units", [])),
+        marks=marks_in(template),
+    )
 
 
 def _composed(profile: str, parts: Iterable[Snippet]) -> ComposedProfile:

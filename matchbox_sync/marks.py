@@ -31,6 +31,9 @@ _NOT_YAML = re.compile(
 # No literal holds two braces in a row, so each `{{` in a template begins an action of ours.
 _ACTION = re.compile(r'\{\{ printf "%q" \((?:[^"()]|"(?:[^"\\]|\\.)*")*\) \}\}')
 
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_ARGUMENT = re.compile(r" \.([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)", re.ASCII)
+
 
 class MarkError(ValueError):
     """A text with braces that are no mark; the message says which."""
@@ -92,6 +95,12 @@ def skeleton(template: str, placeholder: Any) -> Any:
     """Read a template back as data, each scalar with marks replaced by `placeholder`."""
     token = json.dumps(BRACE)
     return _replace(json.loads(_ACTION.sub(lambda _: token, template)), BRACE, placeholder)
+
+
+def marks_in(template: str) -> frozenset[str]:
+    """The metadata keys that a dumped template uses."""
+    actions = (_QUOTED.sub("", action) for action in _ACTION.findall(template))
+    return frozenset(key for action in actions for key in _ARGUMENT.findall(action))
 
 
 def _replace(tree: Any, token: str, placeholder: Any) -> Any:

@@ -78,6 +78,15 @@ class Revision(models.Model):
     fingerprint = models.CharField(max_length=64)
     cause = models.CharField(max_length=300, help_text="What changed, in words.")
     author = models.CharField(max_length=150, default="sync")
+    reason = models.CharField(
+        max_length=300, blank=True, default="", help_text="Why, in the words of who decided it."
+    )
+    values = models.JSONField(
+        default=dict, blank=True, help_text="All cluster values that its configs were made with."
+    )
+    engine = models.JSONField(
+        default=dict, blank=True, help_text="The engine's own part: its URL and the SSH keys."
+    )
     created_at = models.DateTimeField()
     completed_at = models.DateTimeField(
         null=True, blank=True, help_text="Empty while its machines are still being rendered."
@@ -93,6 +102,62 @@ class Revision(models.Model):
 
     def __str__(self) -> str:
         return f"revision {self.number}"
+
+
+class ChangeState(models.TextChoices):
+    """What was decided on a change of content."""
+
+    WAITING = "waiting", "waiting for approval"
+    APPROVED = "approved", "approved"
+    REJECTED = "rejected", "rejected"
+    SUPERSEDED = "superseded", "superseded"
+
+
+class PendingChange(models.Model):
+    """Content that is not in force because somebody must decide on it, or did.
+
+    A row is open (`closed_at` empty) as long as it says what the sync does with this content: a
+    waiting or rejected one holds it back, an approved one lets the next sync make a revision.
+    """
+
+    cluster = models.ForeignKey(Cluster, models.CASCADE, related_name="pending_changes")
+    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of profiles and values.")
+    state = models.CharField(
+        max_length=12, choices=ChangeState.choices, default=ChangeState.WAITING
+    )
+    affected = models.JSONField(default=list, help_text="Profiles whose configs would change.")
+    summary = models.CharField(max_length=300, help_text="What would change, in words.")
+    why = models.CharField(max_length=300, help_text="Why somebody must decide.")
+    author = models.CharField(max_length=150, default="sync")
+    profiles = models.ManyToManyField(ProfileVersion, related_name="pending_changes")
+    values = models.JSONField(default=dict)
+    engine = models.JSONField(default=dict)
+    created_at = models.DateTimeField()
+    decided_by = models.CharField(max_length=150, blank=True, default="")
+    decided_at = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField(max_length=300, blank=True, default="")
+    revision = models.ForeignKey(
+        Revision,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="What it became; of a change that was rolled back, what it was.",
+    )
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["cluster", "fingerprint"],
+                condition=models.Q(closed_at__isnull=True),
+                name="one_open_decision_a_content",
+            ),
+        ]
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"change {self.pk}: {self.summary}"
 
 
 class MachineConfig(models.Model):

@@ -1,17 +1,23 @@
 """The only writers of derived configuration."""
 
 from matchbox_sync.documents import load_document
+from matchbox_sync.services.assigning import assign_revision, assign_revisions
 from matchbox_sync.services.gate import record_template, renew_gate
-from matchbox_sync.services.revisions import assign_revision, prune_revisions, set_release_policy
+from matchbox_sync.services.pending import approve_change, reject_change, set_approval_rule
+from matchbox_sync.services.revisions import prune_revisions, set_release_policy
 from matchbox_sync.services.run import SyncResult, sync_cluster
 
 __all__ = [
     "SyncResult",
+    "approve_change",
     "assign_revision",
+    "assign_revisions",
     "load_document",
     "prune_revisions",
     "record_template",
+    "reject_change",
     "renew_gate",
+    "set_approval_rule",
     "set_release_policy",
     "sync_cluster",
 ]

@@ -26,6 +26,9 @@ from matchbox_sync.verify import VerifyError, check_rendered, check_strict
 BATCH = 24
 """Groups in the private matchbox at once: it parses all of them at every request."""
 
+REUSE_BATCH = 500
+"""Configs that are not rendered again: only the length of a transaction counts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -123,25 +126,53 @@ def store_batch(
     ]
     with transaction.atomic():
         store_documents(bodies, base=prepared.version.document_id)
-        # A run that was killed here and resumed renders the machine again in the same revision.
-        MachineConfig.objects.filter(revision=revision, machine_id__in=list(good)).delete()
-        configs = MachineConfig.objects.bulk_create(rows)
-        _move_desired(configs, revision)
-        transaction.on_commit(partial(desired_changed.send, sender=None, machine_ids=list(good)))
+        _keep(rows, revision)
     return list(good)
+
+
+def known_configs(changes: Sequence[Change]) -> dict[int, MachineConfig]:
+    """What was rendered for these machines before from the same inputs, by machine id.
+
+    One query for a batch; a rollback of thousands of machines renders nothing so.
+    """
+    wanted = {change.target.machine_id: change.fingerprint for change in changes}
+    rows = MachineConfig.objects.filter(
+        machine_id__in=wanted, fingerprint__in=set(wanted.values())
+    ).order_by("pk")
+    return {row.machine_id: row for row in rows if wanted[row.machine_id] == row.fingerprint}
+
+
+def reuse_configs(known: Mapping[int, MachineConfig], *, revision: Revision) -> list[int]:
+    """Keep known configs in a new revision, and move released machines; as `store_batch`."""
+    rows = list(known.values())
+    for row in rows:
+        row.pk, row.revision = None, revision
+    with transaction.atomic():
+        _keep(rows, revision)
+    return list(known)
+
+
+def _keep(rows: list[MachineConfig], revision: Revision) -> None:
+    configs = MachineConfig.objects.bulk_create(rows)
+    machine_ids = [config.machine_id for config in configs]
+    _move_desired(configs, revision)
+    transaction.on_commit(partial(desired_changed.send, sender=None, machine_ids=machine_ids))
 
 
 def _move_desired(configs: Sequence[MachineConfig], revision: Revision) -> None:
     machine_ids = [config.machine_id for config in configs]
-    present = DesiredConfig.objects.in_bulk(machine_ids)
+    held = DesiredConfig.objects.filter(pk__in=machine_ids).select_related("config")
+    present = {row.pk: row for row in held.defer("config__metadata_zstd")}
     open_ones = released(revision, machine_ids)
     now = timezone.now()
     rows = []
     for config in configs:
         row = present.get(config.machine_id)
         profile = config.version.profile
+        if row and row.config.fingerprint == config.fingerprint:
+            row.config = config  # the same config under a newer number: nothing moves
         # A new machine, or one with another role, has nothing older that it could be held at.
-        if row is None or row.profile != profile or config.machine_id in open_ones:
+        elif row is None or row.profile != profile or config.machine_id in open_ones:
             row = DesiredConfig(
                 machine_id=config.machine_id,
                 config=config,

@@ -1,17 +1,11 @@
-"""Revisions: which config is in force for which machine, and when old ones go."""
+"""Revisions: which machines a new one moves, and when old ones go."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from functools import partial
 
-from django.db import transaction
 from django.db.models import Max
-from django.utils import timezone
 
-from enjoliver.common.errors import NotFound
-from machines.models import Machine
-from machines.services import record_event
 from matchbox_sync.models import (
     DesiredConfig,
     Document,
@@ -20,7 +14,6 @@ from matchbox_sync.models import (
     ProfileVersion,
     Revision,
 )
-from matchbox_sync.signals import desired_changed
 from scheduling.models import Cluster
 
 KEPT_REVISIONS = 30
@@ -49,44 +42,6 @@ def released(revision: Revision, machine_ids: Collection[int]) -> set[int]:
     return set(_release_policy(revision, machine_ids))
 
 
-def assign_revision(*, machine: Machine, revision: Revision, actor: str) -> DesiredConfig:
-    """Make the machine's config as of `revision` its desired one.
-
-    That is its newest config with this number or a lower one. Raises NotFound when it had none.
-    """
-    config = (
-        MachineConfig.objects.filter(
-            machine=machine,
-            revision__cluster=revision.cluster,
-            revision__number__lte=revision.number,
-        )
-        .select_related("document", "revision", "version")
-        .order_by("-revision__number")
-        .first()
-    )
-    if config is None:
-        raise NotFound(f"{machine} has no config as of {revision}")
-    with transaction.atomic():
-        desired = DesiredConfig.objects.get(machine=machine)
-        if desired.config_id != config.pk:
-            desired.previous_id, desired.config = desired.config_id, config
-            desired.profile = config.version.profile
-            desired.sha512 = config.document_id
-            desired.canonical_sha512 = config.canonical_sha512
-            desired.assigned_at = timezone.now()
-            desired.save()
-            record_event(
-                machine=machine,
-                kind="revision_assigned",
-                actor=actor,
-                message=f"desired config is now the one of revision {config.revision.number}",
-            )
-            transaction.on_commit(
-                partial(desired_changed.send, sender=None, machine_ids=[machine.pk])
-            )
-    return desired
-
-
 def prune_revisions(*, cluster: Cluster, keep: int = KEPT_REVISIONS) -> int:
     """Forget configs older than the newest `keep` revisions that no machine refers to.
 
@@ -112,7 +67,10 @@ def prune_revisions(*, cluster: Cluster, keep: int = KEPT_REVISIONS) -> int:
 def _prune_versions(cluster: Cluster) -> None:
     in_force = ProfileInForce.objects.values_list("version_id", flat=True)
     ProfileVersion.objects.filter(
-        cluster=cluster, configs__isnull=True, revisions__isnull=True
+        cluster=cluster,
+        configs__isnull=True,
+        revisions__isnull=True,
+        pending_changes__isnull=True,
     ).exclude(pk__in=list(in_force)).delete()
 
 

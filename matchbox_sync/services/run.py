@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max
 from django.utils import timezone
 
 from enjoliver.common.leases import HeldLease, hold_lease
+from matchbox_sync.content import Content
 from matchbox_sync.fingerprints import Fingerprints
-from matchbox_sync.metadata import EngineFacts
-from matchbox_sync.models import DesiredConfig, ProfileInForce, Revision, SyncState
+from matchbox_sync.models import DesiredConfig, Revision, SyncState
 from matchbox_sync.renderer import PrivateMatchbox
 from matchbox_sync.services.compare import compare_public
-from matchbox_sync.services.configs import BATCH, Change, render_batch, store_batch
+from matchbox_sync.services.configs import (
+    BATCH,
+    REUSE_BATCH,
+    Change,
+    known_configs,
+    render_batch,
+    reuse_configs,
+    store_batch,
+)
+from matchbox_sync.services.contents import (
+    close_revision,
+    newest_revision,
+    open_revision,
+    unfinished_revision,
+    versions_in_force,
+)
+from matchbox_sync.services.pending import Choice, choose_content, settle_changes
 from matchbox_sync.services.problems import Problems
 from matchbox_sync.services.publish import Publisher
-from matchbox_sync.services.versions import Prepared, prepare_profiles
+from matchbox_sync.services.versions import Prepared, prepare_profiles, restore_profiles
 from matchbox_sync.targets import Target, engine_facts, read_members, read_targets
 from scheduling.models import Cluster
 from scheduling.roles import PROFILE_CONTROL_PLANE
@@ -38,6 +51,7 @@ class SyncResult:
 
     revision: int | None
     rendered: int
+    reused: int
     written: int
     deleted: int
     problems: int
@@ -63,42 +77,53 @@ class _Run:
     def __init__(self, cluster: Cluster, lease: HeldLease, matchbox: PrivateMatchbox) -> None:
         self.cluster, self.lease, self.matchbox = cluster, lease, matchbox
         self.problems = Problems(cluster)
-        self.values: Mapping[str, Any] = cluster_values(cluster)
-        self.engine: EngineFacts = engine_facts()
-        self.fingerprints = Fingerprints.recall(
-            cluster.name, values=self.values, engine=self.engine
-        )
         self.prepared: dict[str, Prepared] = {}
+        self.choice: Choice
+        self.fingerprints: Fingerprints
         self.revision: Revision | None = None
-        self.rendered = 0
+        self.rendered = self.reused = 0
         self.started = time.monotonic()
 
     def run(self) -> SyncResult:
         SyncState.objects.update_or_create(
             cluster=self.cluster, defaults={"started_at": timezone.now(), "done": 0, "total": 0}
         )
-        self.prepared = prepare_profiles(
-            cluster=self.cluster,
-            values=self.values,
-            engine=self.engine,
-            matchbox=self.matchbox,
-            problems=self.problems,
-        )
+        self._choose()
         changes, present = self._find_changes()
-        new_profiles = self._new_profiles()
-        if changes or new_profiles:
-            self.revision = self._open_revision(changes, new_profiles)
+        self._take_up_revision(changes)
         publisher = self._reconcile(None)
-        self._render(changes, publisher)
+        self._serve(changes, publisher)
         self._forget_released(present)
-        if self.rendered or self._released:
+        if self.rendered or self.reused or self._released:
             publisher = self._reconcile(publisher)
-        self._close_revision()
+        if self.revision and not self._is_overtaken():
+            close_revision(self.revision)
         if publisher and publisher.store.writes:
             compare_public(self.cluster, self.problems)
         else:
             self.problems.keep("compare")  # not asked again while nothing is written
         return self._finish(publisher)
+
+    # --- which content -------------------------------------------------------------------------
+
+    def _choose(self) -> None:
+        """Compose live content; take it, or the one in force while somebody must decide on it."""
+        values, engine = cluster_values(self.cluster), engine_facts()
+        live = prepare_profiles(
+            cluster=self.cluster,
+            values=values,
+            engine=engine,
+            matchbox=self.matchbox,
+            problems=self.problems,
+        )
+        versions = versions_in_force(self.cluster)
+        versions |= {name: one.version for name, one in live.items()}
+        self.choice = choose_content(self.cluster, Content(versions, values, engine))
+        content = self.choice.content
+        self.prepared = restore_profiles(content.versions) if self.choice.held else live
+        self.fingerprints = Fingerprints.recall(
+            self.cluster.name, values=content.values, engine=content.engine
+        )
 
     # --- what changed --------------------------------------------------------------------------
 
@@ -143,90 +168,92 @@ class _Run:
     def _metadata_of(self, target: Target) -> dict[str, Any]:
         return self.fingerprints.metadata_of(target.facts)
 
-    def _new_profiles(self) -> list[str]:
-        in_force = dict(
-            ProfileInForce.objects.filter(cluster=self.cluster).values_list("profile", "version_id")
-        )
-        return [
-            name
-            for name, prepared in self.prepared.items()
-            if in_force.get(name) != prepared.version.pk
-        ]
-
     # --- the revision --------------------------------------------------------------------------
 
-    def _open_revision(self, changes: list[Change], new_profiles: list[str]) -> Revision:
-        """A new revision, or the unfinished one of a killed run with the same content."""
+    def _take_up_revision(self, changes: list[Change]) -> None:
+        """Open the revision of new content, or go on with the one that a killed run left."""
+        if self.choice.is_new and self.choice.content.versions:
+            self.revision = self._open_revision(changes)
+            return
+        left = unfinished_revision(self.cluster, self.choice.content)
+        machine_ids = {change.target.machine_id for change in changes}
+        done = set(left.configs.values_list("machine_id", flat=True)) if left else set()
+        # A machine has one config a revision: one whose inputs changed since needs another one.
+        self.revision = left if not done & machine_ids else None
+
+    def _open_revision(self, changes: list[Change]) -> Revision:
+        choice = self.choice
         with transaction.atomic():
-            for name in new_profiles:
-                ProfileInForce.objects.update_or_create(
-                    cluster=self.cluster,
-                    profile=name,
-                    defaults={"version": self.prepared[name].version},
-                )
-            versions = [
-                row.version
-                for row in ProfileInForce.objects.filter(cluster=self.cluster)
-                .select_related("version")
-                .order_by("profile")
-            ]
-            content = "\n".join(f"{v.profile} {v.fingerprint}" for v in versions)
-            fingerprint = hashlib.sha256(content.encode()).hexdigest()
-            newest = Revision.objects.filter(cluster=self.cluster).order_by("-number").first()
-            if newest and newest.completed_at is None and newest.fingerprint == fingerprint:
-                return newest
-            highest = Revision.objects.filter(cluster=self.cluster).aggregate(n=Max("number"))["n"]
-            revision = Revision.objects.create(
+            revision = open_revision(
                 cluster=self.cluster,
-                number=(highest or 0) + 1,
-                fingerprint=fingerprint,
-                cause=_cause(changes, new_profiles),
-                created_at=timezone.now(),
+                content=choice.content,
+                cause="; ".join(filter(None, (choice.cause, _machines(changes)))),
+                author=choice.author,
+                reason=choice.reason,
             )
-            revision.profiles.set(versions)
-        logger.info("revision %s of %s: %s", revision.number, self.cluster, revision.cause)
+            if choice.is_new:
+                settle_changes(self.cluster, revision)
         return revision
 
-    def _close_revision(self) -> None:
-        if self.revision is None:
-            return
-        machines = self.revision.configs.count()
-        Revision.objects.filter(pk=self.revision.pk).update(
-            completed_at=timezone.now(), machines_changed=machines
-        )
+    def _is_overtaken(self) -> bool:
+        """A rollback put another content into force while this run was rendering."""
+        newest = newest_revision(self.cluster)
+        return self.revision is not None and newest != self.revision
 
     # --- rendering and publishing --------------------------------------------------------------
 
-    def _render(self, changes: list[Change], publisher: Publisher | None) -> None:
-        changes.sort(key=lambda change: change.target.profile)
-        total = len(changes)
+    def _serve(self, changes: list[Change], publisher: Publisher | None) -> None:
+        """Give every changed machine its config: one that was rendered before, or a new one."""
+        self._total = len(changes)
         for profile, prepared in self.prepared.items():
             mine = [change for change in changes if change.target.profile == profile]
-            for start in range(0, len(mine), BATCH):
-                self.lease.renew()
-                good = render_batch(
-                    mine[start : start + BATCH],
-                    metadata_of=self._metadata_of,
-                    prepared=prepared,
-                    matchbox=self.matchbox,
-                    problems=self.problems,
+            mine = self._reuse(mine, publisher)
+            self._render(mine, prepared, publisher)
+
+    def _reuse(self, changes: list[Change], publisher: Publisher | None) -> list[Change]:
+        """Serve what is known; returns the changes that must be rendered."""
+        left = []
+        for start in range(0, len(changes), REUSE_BATCH):
+            self.lease.renew()
+            batch = changes[start : start + REUSE_BATCH]
+            known = known_configs(batch)
+            if known and not self._is_overtaken():
+                self.revision = self.revision or self._open_revision(changes)
+                served = reuse_configs(known, revision=self.revision)
+                self.reused += len(served)
+                self._publish(publisher, served)
+            left += [change for change in batch if change.target.machine_id not in known]
+        return left
+
+    def _render(
+        self, changes: list[Change], prepared: Prepared, publisher: Publisher | None
+    ) -> None:
+        for start in range(0, len(changes), BATCH):
+            self.lease.renew()
+            good = render_batch(
+                changes[start : start + BATCH],
+                metadata_of=self._metadata_of,
+                prepared=prepared,
+                matchbox=self.matchbox,
+                problems=self.problems,
+            )
+            if self._is_overtaken():
+                return
+            if not good:
+                # What breaks a whole batch breaks the role: no use in trying all the others.
+                self.problems.report(
+                    stage="render",
+                    profile=prepared.version.profile,
+                    message="a whole batch of machines failed; the others were not tried",
                 )
-                if not good:
-                    # What breaks a whole batch breaks the role: no use in trying all the others.
-                    self.problems.report(
-                        stage="render",
-                        profile=profile,
-                        message="a whole batch of machines failed; the others were not tried",
-                    )
-                    break
-                if self.revision is None:
-                    continue
-                stored = store_batch(good, revision=self.revision, prepared=prepared)
-                self.rendered += len(stored)
-                self._publish(publisher, stored)
-                SyncState.objects.filter(cluster=self.cluster).update(
-                    done=self.rendered, total=total
-                )
+                return
+            self.revision = self.revision or self._open_revision(changes)
+            stored = store_batch(good, revision=self.revision, prepared=prepared)
+            self.rendered += len(stored)
+            self._publish(publisher, stored)
+            SyncState.objects.filter(cluster=self.cluster).update(
+                done=self.rendered + self.reused, total=self._total
+            )
 
     def _publish(self, publisher: Publisher | None, machine_ids: list[int]) -> None:
         if publisher is None:
@@ -238,7 +265,7 @@ class _Run:
 
     def _reconcile(self, publisher: Publisher | None) -> Publisher | None:
         try:
-            publisher = publisher or Publisher(self.cluster, self.values)
+            publisher = publisher or Publisher(self.cluster, self.choice.content.values)
             publisher.reconcile()
         except OSError as error:
             self.problems.report(stage="publish", message=f"matchbox's directory: {error}")
@@ -261,10 +288,14 @@ class _Run:
         now = timezone.now()
         seconds = time.monotonic() - self.started
         outcome = f"{self.rendered} rendered, {len(self.problems)} problems"
+        if self.reused:
+            outcome += f", {self.reused} as rendered before"
+        if self.choice.held:
+            outcome += f"; {self.choice.held.get_state_display()}: {self.choice.held.summary}"
         row = {
             "finished_at": now,
             "duration_seconds": seconds,
-            "outcome": outcome,
+            "outcome": outcome[:300],
         }
         if not self.problems.has_stage("publish"):
             # Also when a profile is broken: what is published is the last good one.
@@ -276,6 +307,7 @@ class _Run:
         return SyncResult(
             revision=self.revision.number if self.revision else None,
             rendered=self.rendered,
+            reused=self.reused,
             written=publisher.store.writes if publisher else 0,
             deleted=publisher.store.deletions if publisher else 0,
             problems=len(self.problems),
@@ -283,12 +315,9 @@ class _Run:
         )
 
 
-def _cause(changes: list[Change], new_profiles: list[str]) -> str:
-    parts = []
-    if new_profiles:
-        parts.append(f"content of {', '.join(sorted(new_profiles))}")
-    if changes:
-        some = ", ".join(change.target.facts.fqdn or change.target.mac for change in changes[:3])
-        more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-        parts.append(f"{len(changes)} machine configs ({some}{more})")
-    return "; ".join(parts)[:300]
+def _machines(changes: list[Change]) -> str:
+    if not changes:
+        return ""
+    some = ", ".join(change.target.facts.fqdn or change.target.mac for change in changes[:3])
+    more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+    return f"{len(changes)} machine configs ({some}{more})"

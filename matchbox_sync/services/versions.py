@@ -9,7 +9,12 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from matchbox_sync.compose import ComposedProfile, ComposeError, compose_profile
+from matchbox_sync.compose import (
+    ComposedProfile,
+    ComposeError,
+    compose_profile,
+    restore_profile,
+)
 from matchbox_sync.documents import sha512_of, store_documents
 from matchbox_sync.metadata import (
     EngineFacts,
@@ -92,6 +97,19 @@ def prepare_profiles(
         else:
             prepared[profile] = Prepared(composed, version)
     return prepared
+
+
+def restore_profiles(versions: Mapping[str, ProfileVersion]) -> dict[str, Prepared]:
+    """Kept versions as they were composed, to render machines with."""
+    return {
+        name: Prepared(
+            restore_profile(
+                name, template=row.template, boot=row.boot, fingerprint=row.fingerprint
+            ),
+            row,
+        )
+        for name, row in versions.items()
+    }
 
 
 class _RenderError(Exception):

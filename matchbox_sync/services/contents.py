@@ -1,0 +1,140 @@
+"""The content in force, and the revisions that put content into force."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from functools import partial
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from machines.models import Event
+from matchbox_sync.content import (
+    Content,
+    affected_profiles,
+    changed_values,
+    engine_from_json,
+    engine_to_json,
+)
+from matchbox_sync.models import ProfileInForce, ProfileVersion, Revision
+from matchbox_sync.signals import revision_completed
+from scheduling.models import Cluster
+from scheduling.values import merge_values
+
+logger = logging.getLogger(__name__)
+AUTHOR = "sync"
+
+
+def newest_revision(cluster: Cluster) -> Revision | None:
+    """The revision that put the present content into force; None before the first one."""
+    return Revision.objects.filter(cluster=cluster).order_by("-number").first()
+
+
+def content_of(revision: Revision) -> Content | None:
+    """What a revision was made of; None when an older release made it and kept no values."""
+    if not revision.values:
+        return None
+    return Content(
+        versions={row.profile: row for row in revision.profiles.all()},
+        values=merge_values(revision.values),
+        engine=engine_from_json(revision.engine),
+    )
+
+
+def content_in_force(cluster: Cluster) -> Content | None:
+    """What machines get whose stage is open, new ones among them; None when nothing is known."""
+    newest = newest_revision(cluster)
+    return content_of(newest) if newest else None
+
+
+def versions_in_force(cluster: Cluster) -> dict[str, ProfileVersion]:
+    """The newest version of each profile that machines may get, by plain name."""
+    rows = ProfileInForce.objects.filter(cluster=cluster).select_related("version")
+    return {row.profile: row.version for row in rows.order_by("profile")}
+
+
+def unfinished_revision(cluster: Cluster, content: Content) -> Revision | None:
+    """The newest revision, when a killed run left it unfinished and its content is this one."""
+    newest = newest_revision(cluster)
+    if newest is None or newest.completed_at or newest.fingerprint != content.fingerprint:
+        return None
+    return newest
+
+
+def open_revision(
+    *, cluster: Cluster, content: Content, cause: str, author: str = AUTHOR, reason: str = ""
+) -> Revision:
+    """Put `content` into force as a new revision, in one transaction."""
+    with transaction.atomic():
+        for name, version in content.versions.items():
+            ProfileInForce.objects.update_or_create(
+                cluster=cluster, profile=name, defaults={"version": version}
+            )
+        highest = Revision.objects.filter(cluster=cluster).aggregate(n=Max("number"))["n"]
+        revision = Revision.objects.create(
+            cluster=cluster,
+            number=(highest or 0) + 1,
+            fingerprint=content.fingerprint,
+            cause=cause[:300],
+            author=author[:150],
+            reason=reason[:300],
+            values=dict(content.values),
+            engine=engine_to_json(content.engine),
+            created_at=timezone.now(),
+        )
+        revision.profiles.set(content.versions.values())
+    logger.info("revision %s of %s: %s", revision.number, cluster, revision.cause)
+    return revision
+
+
+def close_revision(revision: Revision) -> None:
+    """All its machines have been rendered; says so after the commit."""
+    with transaction.atomic():
+        Revision.objects.filter(pk=revision.pk).update(
+            completed_at=timezone.now(), machines_changed=revision.configs.count()
+        )
+        transaction.on_commit(
+            partial(
+                revision_completed.send_robust,
+                sender=None,
+                cluster_id=revision.cluster_id,
+                revision_id=revision.pk,
+            )
+        )
+
+
+def describe_change(old: Content | None, new: Content) -> str:
+    """Which profiles and values differ, in words; "" when nothing does."""
+    if old is None:
+        return f"content of {', '.join(sorted(new.versions))}"
+    versions = [
+        name for name in affected_profiles(old, new) if old.versions.get(name) != new.versions[name]
+    ]
+    values = sorted(changed_values(old, new))
+    parts = [f"content of {', '.join(versions)}"] if versions else []
+    parts += [f"values {_some(values)}"] if values else []
+    parts += ["the engine's address or SSH keys"] if old.engine != new.engine else []
+    return "; ".join(parts)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
+
+
+def authors_of(cluster: Cluster, values: Collection[str]) -> str:
+    """Who set these values since the newest revision; `sync` when only templates changed."""
+    newest = newest_revision(cluster)
+    if newest is None or not values:
+        return AUTHOR
+    actors = (
+        Event.objects.filter(
+            kind="value_changed", at__gte=newest.created_at, message__startswith=f"{cluster}: "
+        )
+        .order_by()
+        .values_list("actor", flat=True)
+        .distinct()
+    )
+    return ", ".join(sorted(actor for actor in actors if actor)) or AUTHOR
