@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from enjoliver.common.times import rfc3339
+from machines.locations import locations_of
 from machines.models import Disk, Interface, Machine
 from scheduling.models import AssignedRole, Assignment, Cluster, Waiting
 from scheduling.roles import PROFILE_CONTROL_PLANE, RoleName
@@ -45,6 +47,16 @@ def control_plane_members(cluster: Cluster) -> tuple[ControlPlaneMember, ...]:
     ).values_list("machine_id", "boot_mac", "ipv4", "fqdn")
     members = [ControlPlaneMember(pk, mac, ipv4 or "", fqdn) for pk, mac, ipv4, fqdn in rows]
     return tuple(sorted(members, key=lambda member: (_numeric(member.ipv4), member.mac)))
+
+
+def domains_of(machine_ids: Collection[int], level: str) -> dict[int, str]:
+    """The failure domain of each of `machine_ids` at `level` (`machines.topology.Level`).
+
+    Text like `site:dc1/rack:7`, equal for machines that fail together; "" when unknown. Every
+    machine that exists is in the answer. One query whatever the number; a few more when machines
+    came by another way than a report.
+    """
+    return {pk: place.domain(level) for pk, place in locations_of(machine_ids).items()}
 
 
 def role_addresses(role: str) -> list[str]:

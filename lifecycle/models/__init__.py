@@ -7,6 +7,7 @@ from lifecycle.models.installs import (
     InstallReport,
     InstallWaiter,
 )
+from lifecycle.models.maintenance import Maintenance
 from lifecycle.models.progress import AgentProgress, AgentVerb
 from lifecycle.models.reports import IgnitionReport
 from lifecycle.models.slots import LockGroup, MachineStrategy, Slot, StrategyName
@@ -22,6 +23,7 @@ __all__ = [
     "InstallWaiter",
     "LockGroup",
     "MachineStrategy",
+    "Maintenance",
     "Slot",
     "StrategyName",
 ]

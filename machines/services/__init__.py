@@ -8,6 +8,7 @@ from machines.services.conflicts import (
     record_query_mismatch,
 )
 from machines.services.history import prune_history, record_event, record_events
+from machines.services.locations import ImportedCount, derive_locations, import_locations
 from machines.services.moves import transition_machine
 from machines.services.operations import (
     forget_machine,
@@ -18,9 +19,12 @@ from machines.services.operations import (
 from machines.services.recording import RecordedDiscovery, record_discovery
 
 __all__ = [
+    "ImportedCount",
     "RecordedDiscovery",
     "close_conflicts",
+    "derive_locations",
     "forget_machine",
+    "import_locations",
     "mark_installed",
     "open_conflict",
     "prune_history",

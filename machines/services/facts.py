@@ -10,6 +10,7 @@ from django.db import models
 
 from machines.models import Chassis, ChassisPort, Disk, Interface, Machine
 from machines.report import DiscoveryReport, LldpFacts
+from machines.services.locations import derive_locations
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -125,7 +126,14 @@ def _ensure_chassis(links: Iterable[LldpFacts]) -> dict[str, Chassis]:
         if names[key] and names[key] != chassis.name:
             chassis.name = names[key]
             chassis.save(update_fields=["name"])
+            _follow_name(chassis)
     return found
+
+
+def _follow_name(chassis: Chassis) -> None:
+    """A switch was named anew: so are the locations of the machines plugged into it."""
+    ports = ChassisPort.objects.filter(chassis=chassis)
+    derive_locations(set(ports.values_list("interface__machine_id", flat=True)))
 
 
 def _chassis(ids: Iterable[str]) -> dict[str, Chassis]:

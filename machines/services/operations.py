@@ -14,6 +14,7 @@ from enjoliver.common.errors import Conflict, InvalidInput
 from machines.models import EventLevel, Interface, Machine
 from machines.services.conflicts import Claims, derive_conflicts
 from machines.services.history import record_event
+from machines.services.locations import derive_locations
 from machines.signals import announce
 from machines.text import has_control_characters
 
@@ -69,6 +70,7 @@ def set_labels(*, machine: Machine, labels: Mapping[str, str], actor: str) -> bo
     with transaction.atomic():
         if not Machine.objects.filter(pk=machine.pk).exclude(labels=wanted).update(labels=wanted):
             return False
+        derive_locations([machine.pk])
         text = ", ".join(f"{name}={value}" for name, value in wanted.items()) or "none"
         record_event(kind="labels", message=f"Labels set: {text}", machine=machine, actor=actor)
         announce([machine.pk])

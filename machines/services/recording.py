@@ -23,6 +23,7 @@ from machines.services.conflicts import DERIVED, Claims, close_conflicts, derive
 from machines.services.facts import apply_facts
 from machines.services.history import record_event
 from machines.services.journals import store_journal
+from machines.services.locations import derive_locations
 from machines.services.moves import transition_machine
 from machines.signals import announce
 from machines.states import State
@@ -77,6 +78,7 @@ def _record_once(report: DiscoveryReport) -> RecordedDiscovery:
         present = Claims(report.uuid, frozenset(report.macs), report.boot_address)
         _note_changes(machine, former, present, is_new=is_new)
         touched = _derive(machine, former, present)
+        derive_locations([machine.pk])
         announce(touched | ({machine.pk} if is_changed or is_new else set()))
         _follow(machine, report)
     # Two machines that were stored in the same moment did not see each other above.

@@ -1,4 +1,4 @@
-"""What machines reported: rows are written by `machines.services` only."""
+"""What machines reported."""
 
 from __future__ import annotations
 

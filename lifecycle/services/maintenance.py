@@ -1,0 +1,105 @@
+"""Maintenance: somebody works on a machine, so nothing moves it and nothing cries about it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from enjoliver.common.errors import InvalidInput
+from lifecycle.models import Maintenance
+from lifecycle.services.removed import unknown_when_removed
+from machines.models import Machine
+from machines.services import record_event
+from machines.text import one_line
+
+_MANY = 5000
+
+
+def start_maintenance(
+    *,
+    machine: Machine,
+    actor: str,
+    reason: str,
+    until_at: datetime | None = None,
+    now: datetime | None = None,
+) -> Maintenance:
+    """Say that somebody works on `machine`, for a reason and perhaps until a time.
+
+    Said again, the new reason and time count. Raises InvalidInput without a reason, or for a time
+    that has passed. The machine's slots and roles stay as they are.
+    """
+    now = now or timezone.now()
+    if not reason.strip():
+        raise InvalidInput("a reason is needed", fields={"reason": "required"})
+    if until_at is not None and until_at <= now:
+        raise InvalidInput("this time has passed", fields={"until": "a time to come"})
+    row = Maintenance(
+        machine=machine,
+        reason=one_line(reason, 200),
+        started_at=now,
+        started_by=one_line(actor, 150),
+        until_at=until_at,
+    )
+    with unknown_when_removed(machine.pk), transaction.atomic():
+        Maintenance.objects.bulk_create(
+            [row],
+            update_conflicts=True,
+            unique_fields=["machine"],
+            update_fields=["reason", "until_at"],
+        )
+        until = f" until {until_at:%Y-%m-%d %H:%M} UTC" if until_at else ""
+        message = f"Maintenance{until}: {row.reason}"
+        record_event(kind="maintenance_on", message=message, machine=machine, actor=actor)
+    return Maintenance.objects.get(pk=machine.pk)
+
+
+def end_maintenance(*, machine: Machine, actor: str) -> bool:
+    """Say that the work is done; False when the machine was not in maintenance."""
+    with transaction.atomic():
+        deleted, _ = Maintenance.objects.filter(pk=machine.pk).delete()
+        if deleted:
+            message = "Maintenance ended."
+            record_event(kind="maintenance_off", message=message, machine=machine, actor=actor)
+    return bool(deleted)
+
+
+def end_expired_maintenance(*, now: datetime | None = None) -> int:
+    """Remove the rows whose time has come, with an event each; returns how many."""
+    now = now or timezone.now()
+    due = Maintenance.objects.filter(until_at__lte=now).select_related("machine")
+    return sum(_expire(row, now) for row in due)
+
+
+def _expire(row: Maintenance, now: datetime) -> bool:
+    with transaction.atomic():
+        same = Maintenance.objects.filter(pk=row.pk, until_at__lte=now)
+        deleted, _ = same.delete()
+        if deleted:
+            message = "Maintenance ended: its time was over."
+            record_event(kind="maintenance_off", message=message, machine=row.machine)
+    return bool(deleted)
+
+
+def maintenance_machine_ids(
+    machine_ids: Collection[int] | None = None, now: datetime | None = None
+) -> set[int]:
+    """Who of `machine_ids` (default: of all) is in maintenance at `now`; one query."""
+    rows = _present(now or timezone.now()).order_by()
+    if machine_ids is not None and len(machine_ids) <= _MANY:
+        rows = rows.filter(pk__in=machine_ids)
+    found = set(rows.values_list("pk", flat=True))
+    return found if machine_ids is None else found.intersection(machine_ids)
+
+
+def maintenance_refusal(machine: Machine) -> str | None:
+    """Why a machine in maintenance gets no leave to change, for `add_refusal`; None for others."""
+    row = _present(timezone.now()).filter(pk=machine.pk).first()
+    return f"in maintenance by {row.started_by}: {row.reason}" if row else None
+
+
+def _present(now: datetime) -> QuerySet[Maintenance]:
+    return Maintenance.objects.filter(Q(until_at=None) | Q(until_at__gt=now))
