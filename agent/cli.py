@@ -138,7 +138,11 @@ def _prepared(config: Config, verb: str) -> Iterator[Run]:
     run = make_run(config, verb)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: run.clock.stop.set())
-    yield run
+    run.teller.start()
+    try:
+        yield run
+    finally:
+        run.teller.stop()
 
 
 def _not_yet(config: Config, options: argparse.Namespace) -> int:

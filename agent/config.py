@@ -77,6 +77,11 @@ class Config:
         return self.number("REPORT_SECONDS", 60, low=0.05, high=86400)
 
     @property
+    def progress_seconds(self) -> float:
+        """How often the engine is told again what it was told before."""
+        return self.number("AGENT_PROGRESS_SECONDS", 1800, low=1, high=86400)
+
+    @property
     def poll_seconds(self) -> float:
         """The first pause of every wait; longer ones follow."""
         return self.number("AGENT_POLL_SECONDS", 5, low=0.01, high=3600)

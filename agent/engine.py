@@ -145,6 +145,12 @@ class Engine:
             raise _not_now("its report was refused", answer)
         return answer.status == 200, answer.document().get("send") == "full"
 
+    def send_progress(self, query: str, document: Mapping[str, str]) -> None:
+        """Say what the agent does or waits for; raises NotNow when the engine does not take it."""
+        answer = self._client.post(f"{self.api}/lifecycle/progress/{query}", document)
+        if answer.status != 200:
+            raise _not_now("its word was not taken", answer)
+
     def ask_leave(self, query: str) -> Leave:
         """May this machine change now, and how; raises NotNow with the engine's reason."""
         answer = self._client.get(f"{self.api}/lifecycle/rolling/{query}")

@@ -11,11 +11,14 @@ from agent.client import Client, Unreachable
 from agent.config import Config
 from agent.engine import Engine, NotNow
 from agent.facts.sources import Sources
+from agent.progress import Teller, make_send
 from agent.state import StateStore
 from agent.status import Journal
 from agent.waits import Backoff, Clock
 
 _Done = TypeVar("_Done")
+_TELL_SECONDS = 10.0
+"""The deadline of a request that only tells what the agent waits for."""
 
 
 @dataclass(slots=True)
@@ -27,6 +30,7 @@ class Run:
     store: StateStore
     engine: Engine
     journal: Journal
+    teller: Teller
     clock: Clock = field(default_factory=Clock)
     dice: random.Random = field(default_factory=random.Random)
 
@@ -54,12 +58,16 @@ class Run:
 def make_run(config: Config, verb: str) -> Run:
     """A run on this machine."""
     clock, store = Clock(), StateStore(config.state_dir)
+    sources = Sources(config.root, config.hardware)
+    to_tell = Engine(Client(min(config.http_seconds, _TELL_SECONDS)), config.api)
+    teller = Teller(make_send(config, sources, to_tell.send_progress), config.progress_seconds)
     return Run(
         config=config,
-        sources=Sources(config.root, config.hardware),
+        sources=sources,
         store=store,
         engine=Engine(Client(config.http_seconds), config.api),
-        journal=Journal(store, verb, clock.now),
+        journal=Journal(store, verb, clock.now, teller.tell),
+        teller=teller,
         clock=clock,
     )
 

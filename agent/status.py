@@ -9,6 +9,7 @@ from typing import Any
 
 from agent import VERSION
 from agent.config import BadSetting, Config
+from agent.progress import Word
 from agent.state import StateStore
 
 logger = logging.getLogger("enjoliver-agent")
@@ -17,10 +18,16 @@ VERBS = ("discover", "install", "report", "ready")
 
 
 class Journal:
-    """Says aloud what one verb does, and keeps its last word for `status`."""
+    """Says aloud what one verb does, keeps its last word for `status`, and tells the engine."""
 
-    def __init__(self, store: StateStore, verb: str, now: Callable[[], float]) -> None:
-        self._store, self._verb, self._now = store, verb, now
+    def __init__(
+        self,
+        store: StateStore,
+        verb: str,
+        now: Callable[[], float],
+        tell: Callable[[Word], None] = lambda word: None,
+    ) -> None:
+        self._store, self._verb, self._now, self._tell = store, verb, now, tell
         self._last: tuple[str, str] = ("", "")
 
     def say(self, step: str, reason: str = "") -> None:
@@ -29,7 +36,9 @@ class Journal:
             return
         self._last = (step, reason)
         logger.info("%s: %s%s", self._verb, step, f": {reason}" if reason else "")
-        known = {"step": step, "reason": reason, "since": self._now(), "pid": os.getpid()}
+        now = self._now()
+        self._tell(Word(self._verb, step, reason, now))
+        known = {"step": step, "reason": reason, "since": now, "pid": os.getpid()}
         try:
             self._store.write(f"status-{self._verb}", known)
         except OSError as error:  # a full disk must not keep a machine from its work
@@ -63,6 +72,7 @@ def _problems(config: Config) -> list[str]:
     found = []
     for name in (
         "hook_seconds",
+        "progress_seconds",
         "report_seconds",
         "poll_seconds",
         "longest_pause_seconds",

@@ -48,6 +48,7 @@ class FakeEngine:
         self.attempt = "0f3b3ed5-2f5c-4b8e-9c0f-5a6ad2b7f001"
         self.reports = []
         self.installs = []
+        self.words = []
         self.facts = []
         self.asked: Counter[str] = Counter()
         self.url = ""
@@ -91,6 +92,9 @@ class FakeEngine:
             outcome = path.split("/")[3]
             self.installs.append((outcome, headers.get("X-Enjoliver-Attempt")))
             return 200, {"success": outcome == "success"}, {}
+        if path.startswith("/lifecycle/progress/"):
+            self.words.append({**json.loads(body), "query": path.split("/")[3]})
+            return 200, {"message": "Noted"}, {}
         if path.startswith("/lifecycle/ignition/"):
             return self._report(json.loads(body), body)
         if path.startswith("/lifecycle/rolling/"):

@@ -97,6 +97,11 @@ def test_the_agent_goes_from_nothing_to_up_to_date_and_through_a_change(engine, 
     with machine.data.open("rb") as file:
         assert file.read(13) == b"XFSB precious"
 
+    words = {one["verb"]: one for one in engine.read("/lifecycle/progress") if one["mac"] == MAC}
+    assert words["discover"]["step"] == "done"
+    assert words["install"]["step"] == "rebooting"
+    assert words["install"]["boot_id"] == machine.boot_id
+
     machine.boot_disk()
     machine.agent("ready")
     wait_until(lambda: machine.verdict() is True, 60, lambda: json.dumps(machine.status()))
