@@ -108,14 +108,26 @@ class Ledger:
 
 
 @contextmanager
-def locked(paths: LabPaths) -> Iterator[None]:
-    """Only one command changes a lab at a time; LabFailed when another one does."""
+def locked(paths: LabPaths, *, is_last: bool = False) -> Iterator[None]:
+    """Only one command changes a lab at a time; LabFailed when another one does.
+
+    The kernel frees the lock however its holder ends. `is_last` removes its file at the end.
+    """
     paths.lock.parent.mkdir(parents=True, exist_ok=True)
-    with paths.lock.open("w") as file:
+    with paths.lock.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LabFailed(
-                f"Another command is changing the lab {paths.name} now; wait for its end."
-            ) from None
-        yield
+            raise _busy(paths) from None
+        # Somebody may have removed the file between opening and locking it.
+        if not paths.lock.exists() or os.fstat(file.fileno()).st_ino != paths.lock.stat().st_ino:
+            raise _busy(paths)
+        try:
+            yield
+        finally:
+            if is_last and not paths.root.exists():
+                paths.lock.unlink(missing_ok=True)
+
+
+def _busy(paths: LabPaths) -> LabFailed:
+    return LabFailed(f"Another command is changing the lab {paths.name} now; wait for its end.")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from ipaddress import IPv4Network
 
 from lab import netns
+from lab.computer import networks_of_this_computer
 from lab.drivers.base import Say
 from lab.errors import LabFailed
 from lab.ledger import Ledger
@@ -238,24 +238,3 @@ class Network:
         except LabFailed:
             if self.host_link in netns.links():
                 raise
-
-
-def networks_of_this_computer() -> list[IPv4Network]:
-    """The IPv4 networks that it has routes to, the default route not counted."""
-    rows = run_json(["ip", "-json", "-4", "route", "show", "table", "main"])
-    return [
-        IPv4Network(row["dst"], strict=False)
-        for row in rows
-        if row.get("dst", "default") != "default"
-    ]
-
-
-def programs_needed() -> dict[str, str]:
-    """Programs that every lab runs, and the Debian package of each."""
-    return {
-        "ip": "iproute2",
-        "dnsmasq": "dnsmasq-base",
-        "lldpd": "lldpd",
-        "ssh": "openssh-client",
-        "ssh-keygen": "openssh-client",
-    }

@@ -105,20 +105,26 @@ def start(
     command: Sequence[str],
     *,
     folder: Path,
-    part: str,
     log: Path,
+    part: str = "",
+    environment: Mapping[str, str] | None = None,
     base: Mapping[str, str] | None = None,
 ) -> Background:
     """Start a program that outlives this one.
 
     `folder` is the lab's and `part` says what of it this is; `log` takes all output.
-    `base` is its environment, or this process's own if it is not given.
+    Its environment is `environment` over `base`, which is this process's own if not given.
     """
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with log.open("ab") as output:
         process = subprocess.Popen(
             list(command),
-            env={**(os.environ if base is None else base), MARK: str(folder), PART_MARK: part},
+            env={
+                **(os.environ if base is None else base),
+                **(environment or {}),
+                MARK: str(folder),
+                PART_MARK: part,
+            },
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -23,8 +23,8 @@ def contradictions(topology: Topology, wrong: Collection[str] = ()) -> list[str]
     return [text for fields, text in found if fields.isdisjoint(wrong)]
 
 
-def moved(before: Topology, now: Topology) -> list[str]:
-    """What may not change while a lab stands, a sentence each.
+def moved(before: Topology, now: Topology, made: Collection[str]) -> list[str]:
+    """What may not change while a lab stands, a sentence each; `made` names its machines.
 
     A machine's address, name and port follow from its place in the file, its network from the
     lab: a machine would be another one under the same name.
@@ -41,7 +41,7 @@ def moved(before: Topology, now: Topology) -> list[str]:
     places = {machine.name: machine for machine in before.machines}
     for machine in now.machines:
         known = places.get(machine.name)
-        if known is not None:
+        if known is not None and known.name in made:
             found += _changes(known, machine)
     return found
 
