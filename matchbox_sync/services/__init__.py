@@ -5,6 +5,7 @@ from matchbox_sync.services.assigning import assign_revision, assign_revisions
 from matchbox_sync.services.gate import record_template, renew_gate
 from matchbox_sync.services.pending import approve_change, reject_change, set_approval_rule
 from matchbox_sync.services.revisions import prune_revisions, set_release_policy
+from matchbox_sync.services.rollback import previous_content, roll_back
 from matchbox_sync.services.run import SyncResult, sync_cluster
 
 __all__ = [
@@ -13,10 +14,12 @@ __all__ = [
     "assign_revision",
     "assign_revisions",
     "load_document",
+    "previous_content",
     "prune_revisions",
     "record_template",
     "reject_change",
     "renew_gate",
+    "roll_back",
     "set_approval_rule",
     "set_release_policy",
     "sync_cluster",

@@ -142,11 +142,14 @@ def known_configs(changes: Sequence[Change]) -> dict[int, MachineConfig]:
     return {row.machine_id: row for row in rows if wanted[row.machine_id] == row.fingerprint}
 
 
-def reuse_configs(known: Mapping[int, MachineConfig], *, revision: Revision) -> list[int]:
+def reuse_configs(
+    known: Mapping[int, MachineConfig], *, revision: Revision, prepared: Prepared
+) -> list[int]:
     """Keep known configs in a new revision, and move released machines; as `store_batch`."""
     rows = list(known.values())
     for row in rows:
-        row.pk, row.revision = None, revision
+        # The version is part of the fingerprint, so it is the one that is prepared now.
+        row.pk, row.revision, row.version = None, revision, prepared.version
     with transaction.atomic():
         _keep(rows, revision)
     return list(known)

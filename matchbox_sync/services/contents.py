@@ -56,11 +56,15 @@ def versions_in_force(cluster: Cluster) -> dict[str, ProfileVersion]:
 
 
 def unfinished_revision(cluster: Cluster, content: Content) -> Revision | None:
-    """The newest revision, when a killed run left it unfinished and its content is this one."""
+    """The newest revision, when its machines are not all rendered and its content is this one.
+
+    A killed run leaves one, and so does a rollback: the next run goes on with it.
+    """
     newest = newest_revision(cluster)
-    if newest is None or newest.completed_at or newest.fingerprint != content.fingerprint:
+    if newest is None or newest.completed_at is not None:
         return None
-    return newest
+    opened = content_of(newest)
+    return newest if opened and not affected_profiles(opened, content) else None
 
 
 def open_revision(

@@ -105,6 +105,36 @@ def reject_change(*, change: PendingChange, actor: str, reason: str = "") -> Pen
     return _decide(change, ChangeState.REJECTED, actor, reason)
 
 
+def withdraw_content(
+    *,
+    cluster: Cluster,
+    content: Content,
+    taken: str,
+    revision: Revision,
+    actor: str,
+    reason: str,
+) -> None:
+    """`content`, in force as `revision`, is rolled back; `taken` is the fingerprint that comes.
+
+    What was approved and did not come into force yet is rejected with it. In a transaction.
+    """
+    decided = {"decided_by": actor[:150], "decided_at": timezone.now(), "reason": reason[:300]}
+    rows = _open_changes(cluster)
+    _close(rows.filter(fingerprint__in=[taken, content.fingerprint]))
+    rows.filter(state=ChangeState.APPROVED).update(state=ChangeState.REJECTED, **decided)
+    record_change(
+        cluster=cluster,
+        content=content,
+        state=ChangeState.REJECTED,
+        affected=sorted(content.versions),
+        summary=f"revision {revision.number}: {revision.cause}",
+        why="rolled back",
+        author=revision.author,
+        revision=revision,
+        **decided,
+    )
+
+
 _FROM = {
     ChangeState.APPROVED: (ChangeState.WAITING, ChangeState.REJECTED),
     ChangeState.REJECTED: (ChangeState.WAITING, ChangeState.APPROVED),
@@ -203,7 +233,9 @@ def record_change(*, cluster: Cluster, content: Content, **fields: Any) -> Pendi
     )
     change.profiles.set(content.versions.values())
     record_event(
-        kind=f"change_{change.state}", message=f"{cluster}: {change.summary}: {change.why}"
+        kind=f"change_{change.state}",
+        message=f"{cluster}: {change.summary}: {change.why}",
+        actor=change.decided_by or change.author,
     )
     return change
 

@@ -207,10 +207,12 @@ class _Run:
         self._total = len(changes)
         for profile, prepared in self.prepared.items():
             mine = [change for change in changes if change.target.profile == profile]
-            mine = self._reuse(mine, publisher)
+            mine = self._reuse(mine, prepared, publisher)
             self._render(mine, prepared, publisher)
 
-    def _reuse(self, changes: list[Change], publisher: Publisher | None) -> list[Change]:
+    def _reuse(
+        self, changes: list[Change], prepared: Prepared, publisher: Publisher | None
+    ) -> list[Change]:
         """Serve what is known; returns the changes that must be rendered."""
         left = []
         for start in range(0, len(changes), REUSE_BATCH):
@@ -219,7 +221,7 @@ class _Run:
             known = known_configs(batch)
             if known and not self._is_overtaken():
                 self.revision = self.revision or self._open_revision(changes)
-                served = reuse_configs(known, revision=self.revision)
+                served = reuse_configs(known, revision=self.revision, prepared=prepared)
                 self.reused += len(served)
                 self._publish(publisher, served)
             left += [change for change in batch if change.target.machine_id not in known]
