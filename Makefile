@@ -5,10 +5,13 @@ PYTHON ?= python3
 VENV := .venv/bin
 # Further arguments of pytest: make test-sqlite ARGS="-k scheduler -x"
 ARGS ?=
+# make lab FILE=my-lab.yaml; further words of manage.py lab up in ARGS
+FILE ?=
 CHECKS := lint types imports docs migrations openapi-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run setup-test run demo agent test test-sqlite test-postgres \
+.PHONY: help setup setup-run setup-test setup-lab setup-lab-vm run demo agent \
+	lab lab-down lab-test lab-vm-test test test-sqlite test-postgres \
 	check $(CHECKS) generate bench clean
 
 help: ## list the commands
@@ -22,6 +25,12 @@ setup-run: ## … for run and demo only
 setup-test: ## … for run, demo, test and check
 	@$(PYTHON) -m tools.set_up test
 
+setup-lab: ## … and for a lab of containers
+	@$(PYTHON) -m tools.set_up lab
+
+setup-lab-vm: ## … and for a lab of virtual machines
+	@$(PYTHON) -m tools.set_up lab-vm
+
 run: setup-run ## the engine alone, in the foreground; Ctrl-C stops it
 	@exec $(VENV)/python manage.py run
 
@@ -30,6 +39,18 @@ demo: setup-run ## the engine and five simulated machines, with a story
 
 agent: ## the agent as a program for the machines, in dist/
 	@exec $(PYTHON) -m tools.build_agent
+
+lab: setup-lab ## machines that really boot, as root; FILE=topology.yaml, else two containers
+	@exec $(VENV)/python manage.py lab up $(if $(FILE),--file $(FILE)) $(ARGS)
+
+lab-down: ## remove that lab
+	@exec $(VENV)/python manage.py lab down $(ARGS)
+
+lab-test: setup-lab ## the lab's tests, as root: network, containers, five machines all the way
+	@exec $(VENV)/pytest -q -m "lab and not vm" $(ARGS)
+
+lab-vm-test: setup-lab-vm ## the lab's tests with virtual machines, as root
+	@exec $(VENV)/pytest -q -m "lab and vm" $(ARGS)
 
 test: setup-test ## all tests, on SQLite and on PostgreSQL with Redis
 	@exec $(VENV)/python -m tools.run_tests sqlite postgres -- $(ARGS)

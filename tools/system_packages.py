@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,22 @@ def _has_postgres_server() -> bool:
     return bool(shutil.which("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb")))
 
 
+def _has_libvirt_qemu() -> bool:
+    return bool(list(Path("/usr/lib").glob("*/libvirt/connection-driver/libvirt_driver_qemu.so")))
+
+
+def _has_python_headers() -> bool:
+    return (Path(sysconfig.get_path("include")) / "Python.h").exists()
+
+
+def _has_python_library() -> bool:
+    if not sysconfig.get_config_var("Py_ENABLE_SHARED"):
+        return True
+    folder = Path(str(sysconfig.get_config_var("LIBDIR")))
+    name = str(sysconfig.get_config_var("INSTSONAME"))
+    return any((place / name).exists() for place in (folder, *folder.glob("*-linux-gnu")))
+
+
 RUN_NEEDS = (
     Need("python3-venv", "to keep the Python packages apart from the system's", _has_venv),
     Need(
@@ -68,6 +85,29 @@ TEST_NEEDS = (
         _program("redis-server"),
         services=("redis-server",),
     ),
+)
+LAB_NEEDS = (
+    # One line each, by the program; drivers add theirs.
+    Need("iproute2", "the lab's network", _program("ip")),
+    Need("dnsmasq-base", "DHCP and names in the lab's network", _program("dnsmasq")),
+    Need("lldpd", "the lab's switches speak LLDP", _program("lldpd"), services=("lldpd",)),
+    Need("openssh-client", "the way into the lab's machines", _program("ssh-keygen")),
+    Need("binutils", "to build the agent as a program", _program("objdump")),
+    Need("libpython3-dev", "to build the agent as a program", _has_python_library),
+    Need("mmdebstrap", "to build the machines' system", _program("mmdebstrap")),
+    Need("zstd", "to pack the machines' system", _program("zstd")),
+    Need("systemd-container", "container machines", _program("systemd-nspawn")),
+    Need("e2fsprogs", "disks of container machines", _program("mkfs.ext4")),
+)
+LAB_VM_NEEDS = (
+    Need("qemu-system-x86", "virtual machines", _program("qemu-system-x86_64")),
+    Need("qemu-utils", "disks of virtual machines", _program("qemu-img")),
+    Need("ipxe-qemu", "virtual machines boot by iPXE", _file("/usr/lib/ipxe/qemu")),
+    Need("libvirt-daemon", "keeps virtual machines", _program("libvirtd"), services=("libvirtd",)),
+    Need("libvirt-daemon-driver-qemu", "libvirt's way to qemu", _has_libvirt_qemu),
+    Need("libvirt-dev", "to build libvirt's Python package", _file("/usr/include/libvirt")),
+    Need("pkg-config", "to build libvirt's Python package", _program("pkg-config")),
+    Need("python3-dev", "to build libvirt's Python package", _has_python_headers),
 )
 
 
