@@ -19,6 +19,7 @@ from simulator.faults import Fault, spread_faults
 from simulator.ignition import BadConfig
 from simulator.machine import Machine, Phase, World
 from simulator.metrics import Costs
+from simulator.progress import tell
 from simulator.result import End, Result
 from simulator.scenario import Arrival, Scenario, Until
 
@@ -56,6 +57,7 @@ async def live(machine: Machine) -> None:
             await machine.back_off()
         else:
             machine.retries = 0
+        tell(machine)
 
 
 def _silence(name: str, words: str) -> None:
@@ -107,9 +109,10 @@ class Fleet:
         return self
 
     async def __aexit__(self, *details: object) -> None:
-        for task in self._tasks:
+        tellers = [one.teller for one in self.machines if one.teller is not None]
+        for task in (*self._tasks, *tellers):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *tellers, return_exceptions=True)
         await self.world.client.__aexit__()
         self.world.disks.close()
 
@@ -144,7 +147,8 @@ class Fleet:
         return True
 
     def _raise_crash(self) -> None:
-        for task in self._tasks:
+        tellers = [one.teller for one in self.machines if one.teller is not None]
+        for task in (*self._tasks, *tellers):
             if task.done():
                 task.result()
 

@@ -90,6 +90,8 @@ class Machine:
     reports: int = 0
     retries: int = 0
     last_words: str = ""
+    word: tuple[str, str] | None = None
+    teller: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:

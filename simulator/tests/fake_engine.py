@@ -45,7 +45,7 @@ class FakeEngine:
         self.attempts, self.installed, self.fails = {}, set(), []
         self.gate, self.slot = None, None
         self.requests, self.slot_refusals = [], 0
-        self.grant_seconds, self.renewed = 1800, []
+        self.grant_seconds, self.renewed, self.words = 1800, [], {}
 
     # --- rules -----------------------------------------------------------------------------
     def place(self):
@@ -174,6 +174,13 @@ class FakeEngine:
         answer = {"message": "Outdated"} | ({"send": "full"} if len(body) < 200 else {})
         return web.json_response(answer, status=210)
 
+    async def progress(self, request):
+        if "deaf" in self.breaks:
+            return web.Response(status=503, text="not now")
+        mac, word = mac_of(request.match_info["query"]), await request.json()
+        self.words.setdefault(mac, []).append((word["verb"], word["step"]))
+        return web.json_response({"message": "Noted"})
+
     async def rolling(self, request):
         query = request.match_info["query"]
         strategy = self.strategies.get(mac_of(query))
@@ -231,6 +238,7 @@ class FakeEngine:
         app.router.add_get("/install-authorization/{query}", self.gate_route)
         app.router.add_post("/lifecycle/coreos-install/{outcome}/{query}", self.install_report)
         app.router.add_post("/lifecycle/ignition/{query}", self.config_report)
+        app.router.add_post("/lifecycle/progress/{query}", self.progress)
         app.router.add_get("/lifecycle/rolling/{query}", self.rolling)
         app.router.add_post("/lifecycle/rolling/{query}", self.set_rolling)
         app.router.add_delete("/lifecycle/rolling/{query}", self.drop_rolling)

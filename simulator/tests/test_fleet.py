@@ -38,6 +38,23 @@ def test_machines_that_arrive_one_by_one_all_get_there():
     assert result.is_good, result.as_json()
 
 
+def test_a_machine_tells_each_change_once_beside_its_work():
+    engine = FakeEngine(control_plane=1)
+    result = run(engine, machines=1, until=Until.FOREVER, deadline=3)
+    assert not result.violations, result.as_json()
+    (words,) = engine.words.values()
+    assert words[-1] == ("report", "up to date")
+    assert ("install", "gate") in words
+    assert len(words) == len(set(words)) <= 8
+
+
+def test_an_engine_that_takes_no_words_changes_nothing():
+    engine = FakeEngine(breaks={"deaf"})
+    result = run(engine)
+    assert result.is_good, result.as_json()
+    assert engine.words == {}
+
+
 def test_an_install_that_outlasts_the_silence_allowed_says_that_it_goes_on():
     engine = FakeEngine(control_plane=1)
     engine.grant_seconds = 1
