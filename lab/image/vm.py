@@ -53,9 +53,17 @@ class VmImage:
         return self.folder / KERNEL
 
     @property
-    def live(self) -> Path:
-        """The initrd of the network boot, with the whole system in it."""
-        return self.folder / LIVE
+    def is_built(self) -> bool:
+        """Whether it lies in the cache; it takes its name when it is whole."""
+        return self.folder.exists()
+
+    def values(self) -> dict[str, object]:
+        """The cluster values with which machines boot and install it."""
+        return {
+            "boot_kernel": f"{self.version}/{KERNEL}",
+            "boot_initrd": f"{self.version}/{LIVE}",
+            "install_version": self.version,
+        }
 
     def assets(self) -> list[Asset]:
         """What the engine serves: for the network boot, and for the installer."""
@@ -63,14 +71,19 @@ class VmImage:
         return [Asset(self.folder / name, f"{self.version}/{name}") for name in names]
 
 
-def build(cache: Path, say: Say) -> VmImage:
-    """The image, built where the cache has none of these inputs; LabFailed says what is missing."""
+def image_of(cache: Path) -> VmImage:
+    """The image of today's inputs, whether it is built or not."""
     if not IGNITION.exists():
         raise LabFailed("Ignition is not built yet: run `make setup`.")
     version = f"lab-vm-{_key()[:16]}"
-    image = VmImage(cache / version, version)
+    return VmImage(cache / version, version)
+
+
+def build(cache: Path, say: Say) -> VmImage:
+    """The image, built where the cache has none of these inputs; LabFailed says what is missing."""
+    image = image_of(cache)
     with one_at_a_time(cache / "vm.lock"):
-        if not image.folder.exists():
+        if not image.is_built:
             say("The image of the virtual machines is built: a minute or two.")
             _build(image, cache, say)
     return image
