@@ -15,7 +15,7 @@ from machines.models import ChassisPort, ImportedLocation, Interface, Machine, M
 from machines.topology import UNKNOWN, Location, locate
 
 _NAMES = ("site", "row", "rack", "chassis")
-_MANY = 5000
+MANY = 5000
 """So many ids are not sent to the database: reading all rows is cheaper."""
 
 
@@ -25,7 +25,7 @@ def locations_of(machine_ids: Collection[int]) -> dict[int, Location]:
     if not wanted:
         return {}
     rows = MachineLocation.objects.order_by()
-    if len(wanted) <= _MANY:
+    if len(wanted) <= MANY:
         rows = rows.filter(machine_id__in=wanted)
     found = {
         pk: Location(*names)
@@ -42,7 +42,7 @@ def find_locations(machine_ids: Collection[int]) -> dict[int, Location]:
     machines = Machine.objects.order_by()
     interfaces = Interface.objects.order_by("pk")
     ports = ChassisPort.objects.order_by()
-    if len(wanted) <= _MANY:
+    if len(wanted) <= MANY:
         machines = machines.filter(pk__in=wanted)
         interfaces = interfaces.filter(machine_id__in=wanted)
         ports = ports.filter(interface__machine_id__in=wanted)
@@ -88,7 +88,7 @@ def normalise_key(text: str) -> str:
 
 def _imported(keys: Collection[str]) -> Mapping[str, Location]:
     rows: Any = ImportedLocation.objects.order_by()
-    if len(keys) <= _MANY:
+    if len(keys) <= MANY:
         rows = rows.filter(key__in=keys)
     found = rows.values_list("key", *_NAMES)
     return {key: Location(*names) for key, *names in found if key in keys}

@@ -7,7 +7,11 @@ from django.db import models
 
 from enjoliver.common.addresses import MACAddressField
 from machines.models import Machine
-from scheduling.roles import MAX_SETTLE_SECONDS, RoleName, Spread, WaitCode
+from machines.topology import Level
+from scheduling.requirements import MAX_SPARES, Requirements
+from scheduling.roles import MAX_SETTLE_SECONDS, RoleName, RuleRole, Spread, WaitCode
+
+_LEVELS = [(level.value, level.value) for level in reversed(Level)]
 
 
 class Cluster(models.Model):
@@ -18,6 +22,13 @@ class Cluster(models.Model):
         default=3, help_text="Odd number of control-plane machines; 1 is allowed."
     )
     spread = models.CharField(max_length=16, choices=Spread.choices, default=Spread.PREFERRED)
+    spread_level = models.CharField(
+        max_length=8,
+        choices=_LEVELS,
+        default=Level.CHASSIS.value,
+        help_text="What members of the control plane should not share. Chassis: the switches that "
+        "LLDP tells, else the rack. Inside a larger domain the smaller ones are spread as well.",
+    )
     settle_seconds = models.PositiveSmallIntegerField(
         default=5,
         validators=[MaxValueValidator(MAX_SETTLE_SECONDS)],
@@ -80,6 +91,56 @@ class Assignment(models.Model):
         return f"{self.boot_mac}: {self.profile or 'incomplete'}"
 
 
+class RoleRule(models.Model):
+    """What a role of a cluster asks of a machine, and how many it wants; no row asks nothing."""
+
+    cluster = models.ForeignKey(Cluster, models.CASCADE, related_name="rules")
+    role = models.CharField(max_length=16, choices=RuleRole.choices)
+    selector = models.JSONField(
+        default=dict, blank=True, help_text='Labels that a machine must have: {"disk": "ssd"}.'
+    )
+    min_disk_bytes = models.PositiveBigIntegerField(default=0, help_text="Of its largest disk.")
+    min_memory_bytes = models.PositiveBigIntegerField(default=0)
+    min_cpu_count = models.PositiveIntegerField(default=0)
+    count = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="At most so many machines; empty: all that there are. For nodes only: the "
+        "control plane's size is the cluster's.",
+    )
+    spares = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(MAX_SPARES)],
+        help_text="Machines that suit the role and are kept free, to replace one that fails.",
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["cluster", "role"], name="rule_of_role"),
+            models.CheckConstraint(
+                condition=models.Q(role=RuleRole.NODE) | models.Q(count=None),
+                name="count_is_for_nodes",
+                violation_error_message="The control plane's size is set in the cluster.",
+            ),
+        ]
+        ordering = ["cluster_id", "role"]
+
+    def __str__(self) -> str:
+        return f"{self.get_role_display()} of {self.cluster}"
+
+    @property
+    def requirements(self) -> Requirements:
+        """As plain data."""
+        return Requirements(
+            selector=self.selector,
+            min_disk_bytes=self.min_disk_bytes,
+            min_memory_bytes=self.min_memory_bytes,
+            min_cpu_count=self.min_cpu_count,
+            count=self.count,
+            spares=self.spares,
+        )
+
+
 class AssignedRole(models.Model):
     """One role of one assignment; `position` keeps the order in which roles were given."""
 
@@ -101,8 +162,8 @@ class AssignedRole(models.Model):
 class Waiting(models.Model):
     """Why a machine has no role, in words; rewritten only when the reason changes.
 
-    A row with the code `released` is also the operator's word that the scheduler leaves the
-    machine alone; the other rows are derived at each pass.
+    A row with the code `released` or `retired` is also the operator's word that the scheduler
+    leaves the machine alone; the other rows are derived at each pass.
     """
 
     machine = models.OneToOneField(Machine, models.CASCADE, related_name="waiting")

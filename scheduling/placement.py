@@ -6,12 +6,12 @@ same plan, whatever order the candidates come in.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from scheduling.roles import MAX_SETTLE_SECONDS, Spread, WaitCode
+from scheduling.spread import choose_members
 
 _LONGEST_WAIT = timedelta(seconds=MAX_SETTLE_SECONDS)
 
@@ -20,8 +20,9 @@ _LONGEST_WAIT = timedelta(seconds=MAX_SETTLE_SECONDS)
 class Candidate:
     """A machine without a role that may get one by itself.
 
-    `domain` is its failure domain ("" unknown), `eligible_at` when nothing barred it any more,
-    `bar` why it cannot join the control plane ("" when it can).
+    `domain` is its failure domain ("" unknown) and `finer` the smaller ones inside it,
+    `eligible_at` when nothing barred it any more, `bar` why it cannot join the control plane and
+    `node_bar` why it cannot be a node ("" when it can). `is_spare`: the last plan kept it free.
     """
 
     key: int
@@ -29,6 +30,9 @@ class Candidate:
     domain: str
     eligible_at: datetime
     bar: str = ""
+    node_bar: str = ""
+    finer: tuple[str, ...] = ()
+    is_spare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +45,30 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the operator asked for: the control plane's size, its spread, the settling time."""
+    """What the operator asked for: the control plane's size, its spread, the settling time.
+
+    `spares` machines fit for the control plane and `node_spares` fit to be nodes are kept free;
+    `node_count` is how many nodes there are at most (None: as many as there are machines).
+    """
 
     size: int
     spread: str = Spread.PREFERRED
     settle_seconds: int = 5
+    spares: int = 0
+    node_spares: int = 0
+    node_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The failure domains of the machines that have a role already.
+
+    `finer` are the smaller domains of the control plane's members.
+    """
+
+    control_plane: Sequence[str] = ()
+    nodes: Sequence[str] = ()
+    finer: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +82,25 @@ class Plan:
 
 
 def plan_placement(
-    *, policy: Policy, members: Sequence[str], candidates: Sequence[Candidate], now: datetime
+    *,
+    policy: Policy,
+    members: Sequence[str] | Held,
+    candidates: Sequence[Candidate],
+    now: datetime,
 ) -> Plan:
-    """Place `candidates` beside the control plane's present `members` (their failure domains).
+    """Place `candidates` beside the machines that have a role: `members`, by failure domain
+    (a plain list: those of the control plane, where nothing else is asked for).
 
     All missing members are chosen at once or none is; until the control plane is complete nobody
     becomes a node. A control plane larger than `policy.size` is left as it is.
     """
+    held = members if isinstance(members, Held) else Held(members)
     ordered = sorted(candidates, key=lambda candidate: candidate.mac)
-    missing = policy.size - len(members)
+    missing = policy.size - len(held.control_plane)
     if missing <= 0:
-        return Plan(nodes=tuple(ordered))
+        return _plan_nodes(policy, held, ordered, ())
     leaders = [candidate for candidate in ordered if not candidate.bar]
-    obstacle = _find_obstacle(policy, members, leaders, missing)
+    obstacle = _find_obstacle(policy, held.control_plane, leaders, missing)
     if obstacle:
         return Plan(waiting=_wait_for_all(ordered, obstacle))
     settled_at = settles_at([c.eligible_at for c in leaders], missing, policy.settle_seconds, now)
@@ -82,35 +111,53 @@ def plan_placement(
         )
         waiting = _wait_for_all(ordered, Wait(WaitCode.SETTLING, reason))
         return Plan(waiting=waiting, next_at=settled_at)
-    chosen = choose_members(leaders, missing, spread=policy.spread, members=members)
+    chosen = choose_members(
+        leaders, missing, spread=policy.spread, members=held.control_plane, finer=held.finer
+    )
+    return _plan_nodes(policy, held, _without(ordered, chosen), chosen)
+
+
+def _plan_nodes(
+    policy: Policy, held: Held, rest: Sequence[Candidate], chosen: tuple[Candidate, ...]
+) -> Plan:
+    """What becomes of those who are not needed in the control plane."""
+    spares = _keep_free([c for c in rest if not c.bar], policy.spares)
+    reason = f"kept free: one of {policy.spares} spares of the control plane"
+    waiting = {spare.key: Wait(WaitCode.SPARE, reason) for spare in spares}
+    rest = _without(rest, spares)
+    for candidate in rest:
+        if candidate.node_bar:
+            waiting[candidate.key] = Wait(WaitCode.UNSUITABLE, candidate.node_bar)
+    nodes: Sequence[Candidate] = [c for c in rest if not c.node_bar]
+    if policy.node_count is not None:
+        room = max(0, policy.node_count - len(held.nodes))
+        fit = choose_members(nodes, room, spread=Spread.PREFERRED, members=held.nodes)
+        enough = Wait(WaitCode.ENOUGH, f"kept free: the cluster asks for {policy.node_count} nodes")
+        waiting |= {c.key: enough for c in _without(nodes, fit)}
+        nodes = sorted(fit, key=lambda candidate: candidate.mac)
+    elif policy.node_spares:
+        spares = _keep_free(nodes, policy.node_spares)
+        reason = f"kept free: one of {policy.node_spares} spare nodes"
+        waiting |= {spare.key: Wait(WaitCode.SPARE, reason) for spare in spares}
+        nodes = _without(nodes, spares)
+    return Plan(control_plane=chosen, nodes=tuple(nodes), waiting=waiting)
+
+
+def _keep_free(candidates: Sequence[Candidate], count: int) -> tuple[Candidate, ...]:
+    """The spares: those that are spares already, then others, each far from the last."""
+    if not count:
+        return ()
+    present = [candidate for candidate in candidates if candidate.is_spare]
+    kept = choose_members(present, count, spread=Spread.PREFERRED)
+    others = [candidate for candidate in candidates if not candidate.is_spare]
+    domains = [candidate.domain for candidate in kept]
+    more = choose_members(others, count - len(kept), spread=Spread.PREFERRED, members=domains)
+    return kept + more
+
+
+def _without(candidates: Sequence[Candidate], chosen: Iterable[Candidate]) -> list[Candidate]:
     keys = {candidate.key for candidate in chosen}
-    nodes = tuple(candidate for candidate in ordered if candidate.key not in keys)
-    return Plan(control_plane=chosen, nodes=nodes)
-
-
-def choose_members(
-    candidates: Iterable[Candidate], count: int, *, spread: str, members: Sequence[str] = ()
-) -> tuple[Candidate, ...]:
-    """Choose at most `count` candidates, each from the domain that holds the fewest members.
-
-    Among equal domains known ones come first, then the one with the lowest MAC; inside a domain
-    the lowest MAC. So the number of distinct domains is the largest possible. With `required`
-    only unused known domains are taken, which may give fewer than `count`.
-    """
-    held = Counter(members)
-    queues: dict[str, list[Candidate]] = {}
-    for candidate in sorted(candidates, key=lambda c: c.mac, reverse=True):
-        queues.setdefault(candidate.domain, []).append(candidate)
-    if spread == Spread.REQUIRED:
-        queues = {domain: q for domain, q in queues.items() if domain and not held[domain]}
-    chosen: list[Candidate] = []
-    while queues and len(chosen) < count:
-        domain = min(queues, key=lambda name: (held[name], name == "", queues[name][-1].mac))
-        chosen.append(queues[domain].pop())
-        held[domain] += 1
-        if not queues[domain] or spread == Spread.REQUIRED:
-            del queues[domain]
-    return tuple(chosen)
+    return [candidate for candidate in candidates if candidate.key not in keys]
 
 
 def settles_at(
@@ -153,3 +200,15 @@ def _wait_for_all(candidates: Iterable[Candidate], wait: Wait) -> dict[int, Wait
         candidate.key: Wait(wait.code, f"{wait.reason}; {candidate.bar}") if candidate.bar else wait
         for candidate in candidates
     }
+
+
+__all__ = [
+    "Candidate",
+    "Held",
+    "Plan",
+    "Policy",
+    "Wait",
+    "choose_members",
+    "plan_placement",
+    "settles_at",
+]

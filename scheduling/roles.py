@@ -35,6 +35,13 @@ class Spread(models.TextChoices):
     REQUIRED = "required", "required: every member in a domain of its own, or wait"
 
 
+class RuleRole(models.TextChoices):
+    """What rules about hardware, counts and spares are for."""
+
+    CONTROL_PLANE = "control-plane", "control plane"
+    NODE = "node", "node"
+
+
 class WaitCode(models.TextChoices):
     """Why a machine has no role."""
 
@@ -45,8 +52,17 @@ class WaitCode(models.TextChoices):
     NO_ADDRESS = "no_address", "no usable address on its boot interface"
     ADDRESS_IN_RANGE = "address_in_range", "its address lies in a range of the cluster"
     FULL = "pod_network_full", "no pod network is left"
+    SPARE = "spare", "kept free as a spare"
+    ENOUGH = "enough", "the cluster has the nodes it asks for"
+    UNSUITABLE = "unsuitable", "it lacks what the roles ask for"
+    HELD = "held", "somebody works on it"
     DISABLED = "disabled", "scheduling is disabled"
     RELEASED = "released", "released by an operator"
+    RETIRED = "retired", "retired by an operator"
+
+
+KEPT_OUT = (WaitCode.RELEASED, WaitCode.RETIRED)
+"""An operator's word that the scheduler leaves the machine alone; other codes are derived."""
 
 
 def is_possible(roles: Iterable[str]) -> bool:

@@ -18,6 +18,7 @@ from bench.yardstick.models import Mark
 from lifecycle.models import IgnitionReport
 from machines.discovery import DiscoveryReport, parse_report
 from machines.models import Chassis, ChassisPort, Disk, Interface, Machine, StateChange
+from machines.services import derive_locations
 from machines.states import State
 from matchbox_sync.documents import pack, store_documents
 from matchbox_sync.models import DesiredConfig, MachineConfig, ProfileVersion, Revision
@@ -128,6 +129,7 @@ def _create_discovered(reports: Sequence[DiscoveryReport], now: datetime) -> Non
         for machine in machines
     )
     _create_ports(pairs, interfaces)
+    derive_locations([machine.pk for machine in machines])
 
 
 def _create_ports(

@@ -19,10 +19,9 @@ from enjoliver.common.errors import EngineError
 from scheduling.models import Cluster
 from scheduling.schema import SCHEMA
 from scheduling.services import preview_values, set_values, update_cluster
+from scheduling.services.clusters import RULES
 from scheduling.valuefiles import format_values, parse_values
 from scheduling.values import default_of
-
-_RULES = ("control_plane_size", "spread", "settle_seconds", "is_scheduling_enabled")
 
 
 class ClusterForm(forms.ModelForm):  # type: ignore[type-arg] # no generics at run time
@@ -39,7 +38,7 @@ class ClusterForm(forms.ModelForm):  # type: ignore[type-arg] # no generics at r
 
     class Meta:
         model = Cluster
-        fields = _RULES
+        fields = RULES
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -65,7 +64,7 @@ class ClusterAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyped
     form = ClusterForm
     fieldsets = (
         (None, {"fields": ("name", "created_at")}),
-        ("Placement", {"fields": _RULES}),
+        ("Placement", {"fields": RULES}),
         ("Values", {"fields": ("values_text", "schema")}),
     )
     readonly_fields = ("name", "created_at", "schema")
@@ -81,7 +80,7 @@ class ClusterAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyped
     def save_model(self, request: HttpRequest, obj: Cluster, form: Any, change: bool) -> None:
         """Two services: the rules, the values."""
         cluster, actor = Cluster.objects.get(pk=obj.pk), actor_of(request)
-        rules = {name: form.cleaned_data[name] for name in _RULES}
+        rules = {name: form.cleaned_data[name] for name in RULES}
         try:
             update_cluster(cluster=cluster, actor=actor, **rules)
             set_values(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from machines.models import Interface, MachineConflict
+from machines.topology import LEVELS, Level, Location
 from scheduling.eligibility import Ranges, find_bar, find_obstacle
-from scheduling.facts import CurrentFacts, current_facts
-from scheduling.models import Assignment, Waiting
+from scheduling.facts import CurrentFacts, current_facts, hardware_of
+from scheduling.models import Assignment, Cluster, Waiting
 from scheduling.placement import Candidate, Wait
 from scheduling.reads import unassigned_machines
-from scheduling.roles import WaitCode
+from scheduling.requirements import ANYTHING, Hardware, Requirements, find_lack
+from scheduling.roles import KEPT_OUT, RuleRole, WaitCode
+from scheduling.services.rules import read_kept_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +31,15 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Machines without a role: who may get one, who is barred and why, what was written last."""
+    """Machines without a role: who may get one, who is barred and why, what was written last.
+
+    `places` are the locations of the candidates.
+    """
 
     candidates: tuple[Candidate, ...]
     barred: Mapping[int, Wait]
     known: Mapping[int, Known]
+    places: Mapping[int, Location] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,49 +50,109 @@ class _Claimed:
     addresses: Collection[str]
 
 
-def read_pool(*, ranges: Ranges, now: datetime) -> Pool:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the cluster asks of machines: its own networks, the level of its spread, its rules."""
+
+    ranges: Ranges
+    level: str = Level.CHASSIS
+    control_plane: Requirements = ANYTHING
+    node: Requirements = ANYTHING
+
+    @classmethod
+    def of(
+        cls, cluster: Cluster, ranges: Ranges, requirements: Mapping[str, Requirements]
+    ) -> Wanted:
+        """For `cluster`, whose rules are `requirements`."""
+        rules = (requirements[RuleRole.CONTROL_PLANE], requirements[RuleRole.NODE])
+        return cls(ranges, cluster.spread_level, *rules)
+
+    @property
+    def looks_at_hardware(self) -> bool:
+        """True when a rule asks for more than a machine."""
+        return self.control_plane.looks_at_hardware or self.node.looks_at_hardware
+
+
+def finer_domains(place: Location, level: str) -> tuple[str, ...]:
+    """The domains of `place` inside the one at `level`, the largest first."""
+    return tuple(place.domain(one) for one in LEVELS[LEVELS.index(Level(level)) + 1 :])
+
+
+def read_pool(*, wanted: Wanted, now: datetime) -> Pool:
     """Read every machine that holds no role, but those that an operator keeps released."""
     created = dict(unassigned_machines().order_by().values_list("pk", "created_at"))
     rows = Waiting.objects.filter(machine__assignment__isnull=True).order_by()
     columns = ("machine_id", "code", "reason", "since", "eligible_at")
     known = {pk: Known(*rest) for pk, *rest in rows.values_list(*columns)}
-    released = {pk for pk, row in known.items() if row.code == WaitCode.RELEASED}
-    wanted = {pk: at for pk, at in created.items() if pk not in released}
-    if not wanted:
+    kept_out = {pk for pk, row in known.items() if row.code in KEPT_OUT}
+    asked = {pk: at for pk, at in created.items() if pk not in kept_out}
+    if not asked:
         return Pool((), {}, known)
     facts = current_facts(unassigned_machines())
-    claimed, conflicts = _read_claimed(facts), _read_conflicts()
-    candidates, barred = [], {}
-    for pk, created_at in wanted.items():
-        verdict = _judge(pk, facts.get(pk), conflicts.get(pk, {}), claimed, ranges)
-        if isinstance(verdict, Wait):
-            barred[pk] = verdict
-            continue
-        mac, domain, bar = verdict
-        since = _eligible_at(known.get(pk), created_at, now)
-        candidates.append(Candidate(pk, mac, domain, since, bar))
-    return Pool(tuple(candidates), barred, known)
-
-
-def _judge(
-    pk: int,
-    facts: CurrentFacts | None,
-    conflicts: Mapping[str, str],
-    claimed: _Claimed,
-    ranges: Ranges,
-) -> Wait | tuple[str, str, str]:
-    """Why the machine is barred, or its (boot MAC, failure domain, bar from the control plane)."""
-    address = facts.ipv4 if facts and facts.has_address else None
-    obstacle = find_obstacle(
-        address=address,
-        conflicts=conflicts,
-        is_mac_held=facts is not None and facts.boot_mac in claimed.macs,
-        ranges=ranges,
+    judge = _Judge(wanted, _read_claimed(facts), _read_conflicts(), read_kept_back())
+    barred: dict[int, Wait] = {}
+    fit: dict[int, CurrentFacts] = {}
+    for pk in asked:
+        obstacle = judge.find_obstacle(pk, facts.get(pk))
+        if obstacle:
+            barred[pk] = obstacle
+        else:
+            fit[pk] = facts[pk]
+    hardware = hardware_of(fit) if wanted.looks_at_hardware else {}
+    candidates = tuple(
+        judge.as_candidate(pk, its, hardware.get(pk), known.get(pk), asked[pk], now)
+        for pk, its in fit.items()
     )
-    if obstacle or facts is None or address is None:
-        return obstacle or Wait(WaitCode.NO_ADDRESS, "no boot interface")
-    bar = find_bar(address=address, conflicts=conflicts, claimed_twice=claimed.addresses)
-    return facts.boot_mac, facts.failure_domain, bar
+    return Pool(candidates, barred, known, {pk: its.location for pk, its in fit.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    wanted: Wanted
+    claimed: _Claimed
+    conflicts: Mapping[int, Mapping[str, str]]
+    kept_back: Mapping[int, str]
+
+    def find_obstacle(self, pk: int, facts: CurrentFacts | None) -> Wait | None:
+        """Why the machine gets no role at all by itself."""
+        obstacle = find_obstacle(
+            address=facts.ipv4 if facts and facts.has_address else None,
+            conflicts=self.conflicts.get(pk, {}),
+            is_mac_held=facts is not None and facts.boot_mac in self.claimed.macs,
+            ranges=self.wanted.ranges,
+        )
+        if obstacle is None and pk in self.kept_back:
+            return Wait(WaitCode.HELD, self.kept_back[pk])
+        return obstacle
+
+    def as_candidate(
+        self,
+        pk: int,
+        facts: CurrentFacts,
+        hardware: Hardware | None,
+        known: Known | None,
+        created_at: datetime,
+        now: datetime,
+    ) -> Candidate:
+        """A machine without obstacle, with what bars it from one role or the other."""
+        address, conflicts = facts.ipv4 or "", self.conflicts.get(pk, {})
+        bars = [
+            find_bar(address=address, conflicts=conflicts, claimed_twice=self.claimed.addresses)
+        ]
+        node_bar = ""
+        if hardware is not None:
+            bars.append(find_lack(self.wanted.control_plane, hardware, "the control plane"))
+            node_bar = find_lack(self.wanted.node, hardware, "a node")
+        return Candidate(
+            key=pk,
+            mac=facts.boot_mac,
+            domain=facts.location.domain(self.wanted.level),
+            eligible_at=_eligible_at(known, created_at, now),
+            bar="; ".join(bar for bar in bars if bar),
+            node_bar=node_bar,
+            finer=finer_domains(facts.location, self.wanted.level),
+            is_spare=known is not None and known.code == WaitCode.SPARE,
+        )
 
 
 def _eligible_at(known: Known | None, created_at: datetime, now: datetime) -> datetime:

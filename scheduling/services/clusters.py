@@ -20,7 +20,7 @@ from scheduling.valuerules import RANGES, Fleet, check_together
 from scheduling.values import BY_NAME, check_value, default_of, merge_values
 
 _FLEET_KEYS = frozenset({*RANGES, "pod_prefix", "perennial_local_host_ip"})
-_RULES = ("control_plane_size", "spread", "settle_seconds", "is_scheduling_enabled")
+RULES = ("control_plane_size", "spread", "spread_level", "settle_seconds", "is_scheduling_enabled")
 
 
 def default_cluster() -> Cluster:
@@ -58,12 +58,12 @@ def preview_values(
 
 
 def update_cluster(*, cluster: Cluster, actor: str, **rules: Any) -> dict[str, tuple[Any, Any]]:
-    """Change control_plane_size, spread, settle_seconds or is_scheduling_enabled.
+    """Change one of `RULES`: the size, the spread and its level, the settling time, the switch.
 
     Returns {field: (before, after)}. A smaller control plane removes no member. Raises
     InvalidInput with the field and its reason; then nothing is changed.
     """
-    unknown = set(rules) - set(_RULES)
+    unknown = set(rules) - set(RULES)
     if unknown:
         raise InvalidInput(f"a cluster has no rule {', '.join(sorted(unknown))}")
     with transaction.atomic():

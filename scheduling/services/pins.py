@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
@@ -39,7 +38,7 @@ def new_assignment(
         pod_index=pod_index,
         assigned_at=at,
         assigned_by=by[:150],
-        **asdict(facts),
+        **facts.pinned(),
     )
 
 
@@ -129,7 +128,7 @@ def _pin(assignment: Assignment) -> list[str]:
     )
     if facts is None or not facts.has_address:
         raise Conflict(f"{assignment.machine} reports no usable address", kind="no_address")
-    fields = asdict(facts)
+    fields = facts.pinned()
     changed = {name: now for name, now in fields.items() if getattr(assignment, name) != now}
     texts = [f"{name} {getattr(assignment, name)} → {now}" for name, now in changed.items()]
     if changed and not Assignment.objects.filter(pk=assignment.pk).update(**changed):

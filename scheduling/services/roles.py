@@ -14,7 +14,14 @@ from machines.text import one_line
 from scheduling.facts import current_facts
 from scheduling.models import AssignedRole, Assignment, Cluster, Waiting
 from scheduling.podnets import free_indexes, pod_capacity
-from scheduling.roles import RoleName, WaitCode, is_possible, profile_of
+from scheduling.roles import (
+    KEPT_OUT,
+    PROFILE_NODE,
+    RoleName,
+    WaitCode,
+    is_possible,
+    profile_of,
+)
 from scheduling.services.claims import lock_cluster
 from scheduling.services.clusters import default_cluster
 from scheduling.services.pins import new_assignment
@@ -28,7 +35,8 @@ def assign_roles(*, machine: Machine, roles: Sequence[str], actor: str) -> Assig
     The first role pins the machine's facts and joins it to the default cluster. Conflicts of the
     machine do not forbid it: the operator decides, and the event says so. Raises NotAcceptable
     for an unknown role, Conflict for roles that cannot stand together, a boot MAC that another
-    machine holds, a machine without address, and a full pod network. Then nothing is changed.
+    machine holds, a machine without address or retired, and a full pod network. Then nothing is
+    changed.
     """
     wanted = list(dict.fromkeys(roles))
     check_role_names(wanted)
@@ -38,7 +46,7 @@ def assign_roles(*, machine: Machine, roles: Sequence[str], actor: str) -> Assig
     try:
         with transaction.atomic():
             cluster = lock_cluster(held.cluster_id if held else default_cluster().pk)
-            return _assign(machine, cluster, wanted, actor)
+            return give_roles(machine, cluster, wanted, actor)
     except IntegrityError as error:
         raise Conflict(
             f"{machine} was changed at the same moment; try again", kind="changed_meanwhile"
@@ -69,27 +77,62 @@ def release_machine(*, machine: Machine, actor: str, reason: str) -> None:
         if assignment is None:
             raise Conflict(f"{machine} has no role", kind="no_role")
         lock_cluster(assignment.cluster_id)
-        roles = ", ".join(_held_roles(assignment))
-        deleted, _ = Assignment.objects.filter(pk=assignment.pk).delete()
-        if not deleted:
-            raise Conflict(f"{machine} was released at the same moment", kind="no_role")
-        _keep_released(machine, f"released by {actor}: {reason or 'no reason given'}")
-        close_conflicts(machine=machine, kind=ConflictKind.CHANGED_ADDRESS)
-        record_event(
-            kind="role_released",
-            message=f"Released from {roles}: {reason or 'no reason given'}",
-            machine=machine,
-            actor=actor,
-            level=EventLevel.WARNING,
-        )
+        take_roles(assignment, actor, reason)
         announce_intent(assignment.cluster_id)
 
 
+def take_roles(assignment: Assignment, actor: str, reason: str) -> None:
+    """End `assignment` inside the caller's transaction, under the cluster's lock."""
+    machine = assignment.machine
+    roles = ", ".join(_held_roles(assignment))
+    deleted, _ = Assignment.objects.filter(pk=assignment.pk).delete()
+    if not deleted:
+        raise Conflict(f"{machine} was released at the same moment", kind="no_role")
+    _keep_out(machine, WaitCode.RELEASED, f"released by {actor}: {reason or 'no reason given'}")
+    close_conflicts(machine=machine, kind=ConflictKind.CHANGED_ADDRESS)
+    record_event(
+        kind="role_released",
+        message=f"Released from {roles}: {reason or 'no reason given'}",
+        machine=machine,
+        actor=actor,
+        level=EventLevel.WARNING,
+    )
+
+
+def retire_machine(*, machine: Machine, actor: str, reason: str) -> bool:
+    """Take a machine out of service: no role now, and none later; False when it was already.
+
+    Raises Conflict for a member of the control plane: that one is replaced, or released by hand.
+    """
+    with transaction.atomic():
+        assignment = Assignment.objects.filter(machine=machine).first()
+        lock_cluster(assignment.cluster_id if assignment else default_cluster().pk)
+        if Waiting.objects.filter(machine=machine, code=WaitCode.RETIRED).exists():
+            return False
+        if assignment is not None:
+            _refuse_member(assignment)
+            take_roles(assignment, actor, reason)
+        _keep_out(machine, WaitCode.RETIRED, f"retired by {actor}: {reason or 'no reason given'}")
+        message = f"Retired: {reason or 'no reason given'}"
+        record_event(kind="machine_retired", message=message, machine=machine, actor=actor)
+        announce_intent(assignment.cluster_id if assignment else default_cluster().pk)
+    return True
+
+
+def _refuse_member(assignment: Assignment) -> None:
+    if assignment.profile != PROFILE_NODE:
+        raise Conflict(
+            f"{assignment.machine} is a member of the control plane: replace it, which keeps the "
+            "quorum, or release it first",
+            kind="control_plane_member",
+        )
+
+
 def readmit_machine(*, machine: Machine, actor: str) -> bool:
-    """Let the scheduler give a released machine a role again; False when it was not released."""
+    """Let the scheduler give a released or retired machine a role again; False for others."""
     with transaction.atomic():
         cluster = lock_cluster(default_cluster().pk)
-        deleted, _ = Waiting.objects.filter(machine=machine, code=WaitCode.RELEASED).delete()
+        deleted, _ = Waiting.objects.filter(machine=machine, code__in=KEPT_OUT).delete()
         if not deleted:
             return False
         message = "The scheduler may give it a role again"
@@ -98,7 +141,8 @@ def readmit_machine(*, machine: Machine, actor: str) -> bool:
     return True
 
 
-def _assign(machine: Machine, cluster: Cluster, wanted: Sequence[str], actor: str) -> Assignment:
+def give_roles(machine: Machine, cluster: Cluster, wanted: Sequence[str], actor: str) -> Assignment:
+    """Add `wanted` to the machine's roles in the caller's transaction, under the cluster's lock."""
     assignment = Assignment.objects.filter(machine=machine).first()
     held = _held_roles(assignment) if assignment else []
     new = [role for role in wanted if role not in held]
@@ -109,6 +153,10 @@ def _assign(machine: Machine, cluster: Cluster, wanted: Sequence[str], actor: st
         raise Conflict(
             f"{RoleName.NODE.value} cannot stand beside another role: {', '.join(roles)}",
             kind="impossible_roles",
+        )
+    if Waiting.objects.filter(machine=machine, code=WaitCode.RETIRED).exists():
+        raise Conflict(
+            f"{machine} is retired: let the scheduler have it again first", kind="retired"
         )
     if assignment is None:
         assignment = _create(machine, cluster, actor)
@@ -165,11 +213,11 @@ def _record(machine: Machine, cluster: Cluster, roles: Sequence[str], actor: str
     record_event(kind="role_assigned", message=message, machine=machine, actor=actor, level=level)
 
 
-def _keep_released(machine: Machine, reason: str) -> None:
+def _keep_out(machine: Machine, code: WaitCode, reason: str) -> None:
     Waiting.objects.update_or_create(
         machine=machine,
         defaults={
-            "code": WaitCode.RELEASED,
+            "code": code,
             "reason": f"{one_line(reason, 240)}; waits for an operator",
             "since": timezone.now(),
             "eligible_at": None,

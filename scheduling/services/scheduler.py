@@ -17,24 +17,27 @@ from typing import TypeVar
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from machines.locations import locations_of
 from machines.models import Machine
 from machines.services import record_events
 from scheduling.eligibility import Ranges
 from scheduling.facts import current_facts
 from scheduling.models import AssignedRole, Assignment, Cluster, Waiting
-from scheduling.placement import Candidate, Plan, Policy, Wait, plan_placement
+from scheduling.placement import Candidate, Held, Plan, Policy, Wait, plan_placement
 from scheduling.podnets import free_indexes, pod_capacity
 from scheduling.roles import (
     CONTROL_PLANE_ROLES,
     DEFAULT_CLUSTER,
     PROFILE_NODE,
     RoleName,
+    RuleRole,
     WaitCode,
     profile_of,
 )
-from scheduling.services.candidates import Known, Pool, read_pool
+from scheduling.services.candidates import Known, Pool, Wanted, finer_domains, read_pool
 from scheduling.services.claims import LostRace, claim_cluster, note_claim
 from scheduling.services.pins import new_assignment, recheck_pins
+from scheduling.services.rules import read_requirements
 from scheduling.signals import announce_intent
 from scheduling.values import cluster_values
 
@@ -99,7 +102,9 @@ class _Pass:
         _forget_placed()
         if self.cluster.name != DEFAULT_CLUSTER:
             return PlacementResult()
-        pool = read_pool(ranges=self.ranges, now=self.now)
+        self.rules = read_requirements(self.cluster)
+        wanted = Wanted.of(self.cluster, self.ranges, self.rules)
+        pool = read_pool(wanted=wanted, now=self.now)
         plan, indexes = self._plan(pool)
         self._place_control_plane(plan.control_plane, indexes)
         for batch in _batches(plan.nodes):
@@ -120,18 +125,40 @@ class _Pass:
             wait = Wait(WaitCode.DISABLED, "scheduling is disabled in the cluster")
             return Plan(waiting={c.key: wait for c in pool.candidates}), iter(())
         rows = Assignment.objects.filter(cluster=self.cluster)
-        held = list(rows.values_list("pod_index", "profile", "failure_domain"))
-        members = [domain for _, profile, domain in held if profile != PROFILE_NODE]
-        free = list(free_indexes((index for index, _, _ in held), self.capacity))
+        placed = list(rows.values_list("machine_id", "pod_index", "profile"))
+        free = list(free_indexes((index for _, index, _ in placed), self.capacity))
         plan = plan_placement(
-            policy=Policy(
-                self.cluster.control_plane_size, self.cluster.spread, self.cluster.settle_seconds
-            ),
-            members=members,
+            policy=self._policy(),
+            members=self._held({pk: profile for pk, _, profile in placed}),
             candidates=pool.candidates,
             now=self.now,
         )
         return _cut(plan, len(free)), iter(free)
+
+    def _policy(self) -> Policy:
+        control_plane, node = self.rules[RuleRole.CONTROL_PLANE], self.rules[RuleRole.NODE]
+        return Policy(
+            size=self.cluster.control_plane_size,
+            spread=self.cluster.spread,
+            settle_seconds=self.cluster.settle_seconds,
+            spares=control_plane.spares,
+            node_spares=node.spares,
+            node_count=node.count,
+        )
+
+    def _held(self, profiles: Mapping[int, str]) -> Held:
+        """Where the machines stand that have a role; of nodes only when they are counted."""
+        level = self.cluster.spread_level
+        members = [pk for pk, profile in profiles.items() if profile != PROFILE_NODE]
+        nodes = [pk for pk, profile in profiles.items() if profile == PROFILE_NODE]
+        is_counted = self.rules[RuleRole.NODE].count is not None
+        places = locations_of([*members, *(nodes if is_counted else ())])
+        inside = (name for pk in members for name in finer_domains(places[pk], level))
+        return Held(
+            control_plane=[places[pk].domain(level) for pk in members],
+            nodes=[places[pk].domain(level) for pk in nodes] if is_counted else (),
+            finer=tuple(inside),
+        )
 
     # --- writing -------------------------------------------------------------------------------
 

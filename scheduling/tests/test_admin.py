@@ -14,6 +14,7 @@ pytestmark = pytest.mark.django_db
 FORM = {
     "control_plane_size": "3",
     "spread": "preferred",
+    "spread_level": "chassis",
     "settle_seconds": "5",
     "is_scheduling_enabled": "on",
     "values_text": "",

@@ -24,6 +24,7 @@ def _flag(text: str) -> bool:
 _RULES: dict[str, Callable[[str], Any]] = {
     "control_plane_size": int,
     "spread": str,
+    "spread_level": str,
     "settle_seconds": int,
     "is_scheduling_enabled": _flag,
 }
