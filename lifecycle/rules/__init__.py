@@ -1,0 +1,1 @@
+"""The rules of rolling updates: dataclasses and functions, no database, no clock."""
