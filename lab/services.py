@@ -7,17 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from lab import netns
 from lab.errors import LabFailed
 from lab.ledger import Ledger
 from lab.paths import LabPaths
-from lab.programs import Background, run, start
+from lab.programs import Background, end, marked, run, start
 from lab.templating import fill
 from lab.topology import LabMachine, Topology
 from lab.wait import TimeIsUp, until
 
 _START_SECONDS = 20.0
 _LLDP_SECONDS = 5
+_NOTE_PID = ["sh", "-c", 'echo $$ >"$0" && exec "$@"']
 _DHCP_PORT = ":0043"  # 67, as /proc/net/udp writes it
 
 
@@ -90,7 +93,8 @@ class Services:
         # Stopped before the file changes: what runs always runs with the file as it stands.
         self._stop(service.name)
         service.config.write_text(service.text)
-        command = netns.inside(self._namespace, service.command)
+        command = [*_NOTE_PID, str(self._pid_file(service.name)), *service.command]
+        command = netns.inside(self._namespace, command)
         log = self._log(service.name)
         process = start(command, folder=self._paths.root, part=service.name, log=log)
         self._ledger.put_process(service.name, process)
@@ -114,7 +118,21 @@ class Services:
         process = self._ledger.process(name)
         if process is not None:
             process.stop()
+        # Also one that was started by a run that was killed before it could write that down.
+        end([*marked(self._paths.root, name), *self._strays(name)])
         self._ledger.put_process(name, None)
+
+    def _strays(self, name: str) -> list[psutil.Process]:
+        """The process that wrote its number down: lldpd overwrites its marks with a title."""
+        if not netns.is_namespace(self._namespace) or not self._pid_file(name).exists():
+            return []
+        number = self._pid_file(name).read_text().strip()
+        # A number alone may be another process's by now; nobody else's is in this namespace.
+        inside = netns.processes_in(self._namespace)
+        return [process for process in inside if str(process.pid) == number]
+
+    def _pid_file(self, name: str) -> Path:
+        return self._run_folder / f"{name}.pid"
 
     def _log(self, name: str) -> Path:
         return self._paths.network / f"{name}.log"
