@@ -147,7 +147,6 @@ class NspawnDriver:
             groups = Groups(settings.namespace)
             groups.remove()
             groups.make(memory_mib=settings.memory_mib)
-        folder.write_phase("firmware")
         process = start(
             _command(settings, folder),
             folder=self._lab.root,
@@ -177,7 +176,7 @@ class NspawnDriver:
     def state(self, machine: LabMachine) -> MachineState:
         """How it is now."""
         folder = self.folder(machine)
-        phase, detail = folder.read_phase()
+        _, phase, detail = (folder.read_phases() or [(0.0, "", "")])[-1]
         if folder.read_supervisor() is not None:
             return MachineState(is_defined=True, power="on", phase=phase, detail=detail)
         detail = detail if phase == "off" else ""
@@ -193,7 +192,9 @@ class NspawnDriver:
         return netns.inside(self._network.machine_namespace(machine), words)
 
     def journal(self, machine: LabMachine, lines: int) -> list[str]:
-        """The last lines of the newest journal on its disks; none of a system in memory."""
+        """The last lines of the journal on its disk; none of a system in memory."""
+        if self.state(machine).phase == "discovery":
+            return []
         folders = self.folder(machine).disks.glob("*/upper/var/log/journal")
         command = ["journalctl", "--no-pager", "--output=short-iso", f"--lines={lines}"]
         command += [f"--directory={folder}" for folder in sorted(folders)[:1]]

@@ -59,6 +59,7 @@ class Firmware:
             with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310
                 body: bytes = answer.read(_SCRIPT_BYTES)
         except _NO_ANSWER as error:
+            _close(error)
             raise CommandFailed(f"{url}: {error}") from error
         return body.decode("utf-8", "replace")
 
@@ -70,6 +71,7 @@ class Firmware:
                 self.images[url] = download(url, self.downloads)
                 return
             except _NO_ANSWER as error:
+                _close(error)
                 if isinstance(error, urllib.error.HTTPError) or not left:
                     raise CommandFailed(f"{url}: {error}") from error
                 time.sleep(1)
@@ -133,4 +135,11 @@ def download(url: str, folder: Path) -> Path:
         except urllib.error.HTTPError as error:
             if error.code != 304:
                 raise
+            _close(error)
     return kept
+
+
+def _close(error: Exception) -> None:
+    """An HTTP error is an answer too, and holds its connection."""
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()

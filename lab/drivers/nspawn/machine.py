@@ -92,7 +92,7 @@ class Supervisor:
         finally:
             mounts.unmount_all(self._folder.mounts)
         self.say(why)
-        self._folder.write_phase("firmware", f"{' '.join(why.split())[:300]}; tries again")
+        self._folder.write_phase("firmware", f"{why[:300]}; tries again")
         time.sleep(_NOTHING_SECONDS)
         return container.REBOOT
 

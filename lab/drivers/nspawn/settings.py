@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -80,9 +81,9 @@ class MachineFolder:
         return self.root / "supervisor.json"
 
     @property
-    def phase(self) -> Path:
-        """One line: phase, and what it does."""
-        return self.root / "phase"
+    def phases(self) -> Path:
+        """A line for each phase it was in: Unix time, phase, what it does or why."""
+        return self.root / "phases.log"
 
     def write_settings(self, settings: Settings) -> None:
         """Keep them, whole or not at all."""
@@ -108,15 +109,19 @@ class MachineFolder:
         return process if process.is_alive else None
 
     def write_phase(self, phase: str, detail: str = "") -> None:
-        """Say how far the machine is."""
-        new = self.phase.with_suffix(".new")
-        new.write_text(f"{phase} {detail}".strip() + "\n")
-        new.replace(self.phase)
+        """Say how far the machine is, from now on."""
+        with self.phases.open("a") as file:
+            file.write(f"{time.time():.3f} {phase} {' '.join(detail.split())}".rstrip() + "\n")
 
-    def read_phase(self) -> tuple[str, str]:
-        """Phase and detail; empty when nothing was said yet."""
+    def read_phases(self) -> list[tuple[float, str, str]]:
+        """All phases so far: since when, which, what it does or why."""
         try:
-            phase, _, detail = self.phase.read_text().strip().partition(" ")
+            lines = self.phases.read_text().splitlines()
         except OSError:
-            return "", ""
-        return phase, detail
+            return []
+        found = []
+        for line in lines:
+            at, _, rest = line.partition(" ")
+            phase, _, detail = rest.partition(" ")
+            found.append((float(at), phase, detail))
+        return found
