@@ -17,6 +17,7 @@ from agent.discover import discover
 from agent.facts.document import NoIdentity, collect
 from agent.facts.sources import Sources
 from agent.install import Installer
+from agent.membership import Membership, membership_kept
 from agent.platforms.choice import find_platform
 from agent.report import Reporter, ready
 from agent.run import Run, make_run
@@ -109,9 +110,10 @@ def _report(config: Config, options: argparse.Namespace) -> int:
     with _prepared(config, "report") as run:
         reporter = Reporter(run, find_platform(config))
         if options.once:
+            Membership.of(run).refresh()
             reporter.once()
             return 0
-        with status_page(run, reporter.reported):
+        with status_page(run, reporter.reported), membership_kept(run):
             reporter.forever()
     return 0
 

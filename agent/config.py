@@ -58,12 +58,22 @@ class Config:
 
     @property
     def state_dir(self) -> Path:
-        """The one directory that the agent writes to."""
+        """The one directory for what must outlive a restart."""
         return Path(self.text("AGENT_STATE_DIR", str(self.root / "var/lib/enjoliver/agent")))
 
     @property
+    def run_dir(self) -> Path:
+        """What is written for other programs, anew in each boot."""
+        return Path(self.text("AGENT_RUN_DIR", str(self.root / "run/enjoliver")))
+
+    @property
+    def membership_seconds(self) -> float:
+        """How often the engine is asked who the control plane is."""
+        return self.number("AGENT_MEMBERSHIP_SECONDS", 300, low=0.05, high=86400)
+
+    @property
     def hooks_dir(self) -> Path:
-        """Folders of executables: `drain.d`, `teardown.d`, `ready.d`, `uncordon.d`."""
+        """Folders of executables: `drain.d`, `teardown.d`, `ready.d`, `membership.d`, and so on."""
         return Path(self.text("AGENT_HOOKS_DIR", str(self.root / "etc/enjoliver/hooks")))
 
     @property

@@ -12,6 +12,7 @@ ATTEMPT_HEADER = "X-Enjoliver-Attempt"
 GRANT_HEADER = "X-Enjoliver-Grant-Seconds"
 STRATEGIES = ("kexec", "reboot", "poweroff")
 OUTDATED = 210
+NOT_MODIFIED = 304
 
 
 class NotNow(Exception):
@@ -96,6 +97,19 @@ class Engine:
         if answer.status != 200:
             raise _not_now("there is no config for now", answer)
         return answer.body
+
+    def fetch_metadata(self, query: str, etag: str = "") -> tuple[str | None, str]:
+        """The machine's values and their ETag; None when they are still those of `etag`.
+
+        Raises NotNow.
+        """
+        headers = {"If-None-Match": etag} if etag else {}
+        answer = self._client.send("GET", f"{self.api}/metadata?{query}", headers=headers)
+        if answer.status == NOT_MODIFIED and etag:
+            return None, etag
+        if answer.status != 200:
+            raise _not_now("the membership is not known", answer)
+        return answer.body.decode("utf-8", "replace"), answer.headers.get("etag", "")
 
     def boots_its_disk(self, uuid: str, mac: str) -> bool:
         """True when the engine would send this machine to its disk: installed, no reinstall."""

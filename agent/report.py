@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from agent.client import Unreachable
 from agent.engine import NotNow
 from agent.facts.boot import read_boot_id
 from agent.ignition import digest
+from agent.membership import Membership
 from agent.platforms.base import Platform
 from agent.run import Run, waiting_reason
 from agent.running import running_config
@@ -78,6 +80,8 @@ class Reporter:
 def ready(run: Run, platform: Platform) -> None:
     """Wait until the machine is ready and its slot, if it held one, is given back."""
     reporter = Reporter(run, platform)
+    with suppress(OSError):  # `report` says so, and tries again
+        Membership.of(run).restore()
 
     def settle() -> None:
         with run.store.locked():

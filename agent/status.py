@@ -14,7 +14,7 @@ from agent.state import StateStore
 
 logger = logging.getLogger("enjoliver-agent")
 
-VERBS = ("discover", "install", "report", "ready")
+VERBS = ("discover", "install", "report", "ready", "membership")
 
 
 class Journal:
@@ -64,6 +64,7 @@ def read_status(config: Config) -> dict[str, Any]:
         "reported": store.read("reported"),
         "update": store.read("update"),
         "install": store.read("install"),
+        "membership": store.read("membership"),
     }
 
 
@@ -72,6 +73,7 @@ def _problems(config: Config) -> list[str]:
     found = []
     for name in (
         "hook_seconds",
+        "membership_seconds",
         "progress_seconds",
         "report_seconds",
         "poll_seconds",

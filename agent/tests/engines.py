@@ -30,6 +30,31 @@ def _url(text):
     return "data:;base64," + base64.b64encode(text.encode()).decode()
 
 
+def metadata(members=("10.64.0.11",), *, uuid=UUID, mac=MAC, names="cp-1.dc1.test", **changes):
+    """The engine's `/metadata` of one machine; a change to None leaves a key out."""
+    values = {
+        "UUID": uuid,
+        "BOOT_MAC": mac,
+        "CNI": '{"type": "host-local"}',
+        "REQUEST_QUERY_UUID": "anything=at all",
+        "ETCD_MEMBER_KUBERNETES_CONTROL_PLANE_IP_LIST": ",".join(members),
+        "ETCD_MEMBER_KUBERNETES_CONTROL_PLANE_NAMES": names,
+        "KUBERNETES_APISERVER_COUNT": str(len(members)),
+        "KUBERNETES_APISERVER_URI_LIST": ",".join(f"https://{one}:6443" for one in members),
+        "VAULT_IP_LIST": ",".join(members),
+    }
+    for port, name in ((2380, "KUBERNETES"), (2390, "VAULT"), (2370, "FLEET")):
+        urls = ",".join(f"https://{one}:{port}" for one in members)
+        values[f"{name}_ETCD_INITIAL_CLUSTER"] = ",".join(
+            f"{one}=https://{one}:{port}" for one in members
+        )
+        values[f"{name}_ETCD_MEMBER_CLIENT_URI_LIST"] = urls
+        values[f"{name}_ETCD_MEMBER_PEER_URI_LIST"] = urls
+    values |= changes
+    lines = sorted(f"{key}={value}" for key, value in values.items() if value is not None)
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
 class FakeEngine:
     """The engine's side of one machine."""
 
@@ -49,6 +74,7 @@ class FakeEngine:
         self.reports = []
         self.installs = []
         self.words = []
+        self.metadata = metadata()
         self.facts = []
         self.asked: Counter[str] = Counter()
         self.url = ""
@@ -71,6 +97,10 @@ class FakeEngine:
         if path.startswith("/ignition"):
             assert query["os"] == ["installed"]
             return 200, self.config, {}
+        if path.startswith("/metadata"):
+            etag = f'"{digest(self.metadata)[:16]}"'
+            is_same = headers.get("If-None-Match") == etag
+            return (304, b"", {}) if is_same else (200, self.metadata, {"ETag": etag})
         if path.startswith("/ipxe"):
             words = "sanboot --drive 0x80" if self.boots_disk else "kernel http://x/k"
             return 200, f"#!ipxe\n{words}\n".encode(), {}

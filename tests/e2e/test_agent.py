@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from agent.environment import read_environment
 from agent.tests.machines import GIB, FakeMachine
 from tests.e2e.engine import wait_until
 from tests.e2e.places import ROOT
@@ -105,6 +106,9 @@ def test_the_agent_goes_from_nothing_to_up_to_date_and_through_a_change(engine, 
     machine.boot_disk()
     machine.agent("ready")
     wait_until(lambda: machine.verdict() is True, 60, lambda: json.dumps(machine.status()))
+
+    membership = read_environment((machine.root / "run/enjoliver/membership.env").read_text())
+    assert membership["KUBERNETES_APISERVER_COUNT"] == "1"
 
     engine.manage("values", "set", "ntp=ntp-agent.example.test")
     wait_until(lambda: machine.verdict() is False, 60, lambda: json.dumps(machine.status()))
