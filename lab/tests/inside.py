@@ -7,6 +7,7 @@ import socket
 import struct
 import sys
 import threading
+from collections.abc import Callable
 
 _COOKIE = b"\x63\x82\x53\x63"
 _NO_ANSWER_SECONDS = 3.0
@@ -110,5 +111,11 @@ def network(verb: str, state_dir: str, lab: str, lab_network: str) -> None:
 
 
 if __name__ == "__main__":
-    _WORDS = {"dhcp": dhcp, "name": name, "get": get, "serve": serve, "network": network}
+    _WORDS: dict[str, Callable[..., None]] = {
+        "dhcp": dhcp,
+        "name": name,
+        "get": get,
+        "serve": serve,
+        "network": network,
+    }
     _WORDS[sys.argv[1]](*sys.argv[2:])

@@ -38,6 +38,8 @@ def server(word, host="0.0.0.0", namespace=""):
     with subprocess.Popen(
         command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
+        assert process.stdin
+        assert process.stdout
         yield process.stdout.readline().strip()
         process.stdin.close()
 
@@ -274,8 +276,8 @@ def _die_at(step, patch):
 
         return wrapped
 
-    patch.setattr(netns, "run", dying(netns.run))
-    patch.setattr(services, "start", dying(services.start))
+    patch.setattr(netns, "run", dying(programs.run))
+    patch.setattr(services, "start", dying(programs.start))
     return done
 
 

@@ -89,7 +89,7 @@ def test_what_runs_in_the_background_is_found_by_its_mark_and_ends(paths):
     assert [one.pid for one in marked(paths.root, "p")] == [process.pid]
     assert marked(paths.root, "q") == []
     process.stop(0.1)
-    assert not process.is_alive
+    assert not Background(process.pid, process.started).is_alive
     end(marked(paths.root))
     assert marked(paths.root) == []
 
