@@ -54,14 +54,19 @@ def affected_profiles(old: Content, new: Content) -> list[str]:
     Values that a template reads show in its profile's version. Values and engine facts that
     metadata is made of count for every role; some of them matter for a few machines only.
     """
-    changed = {
-        name
-        for name, version in new.versions.items()
-        if name not in old.versions or old.versions[name].pk != version.pk
-    }
+    changed = set(changed_versions(old, new))
     if changed_values(old, new) & machine_value_keys() or old.engine != new.engine:
         changed |= new.versions.keys() - {PROFILE_DISCOVERY}
     return sorted(changed)
+
+
+def changed_versions(old: Content, new: Content) -> list[str]:
+    """Profiles whose template or boot part differs, sorted."""
+    return sorted(
+        name
+        for name, version in new.versions.items()
+        if name not in old.versions or old.versions[name].fingerprint != version.fingerprint
+    )
 
 
 def changed_values(old: Content, new: Content) -> set[str]:

@@ -104,6 +104,14 @@ def read_members(cluster: Cluster) -> tuple[Member, ...]:
     return tuple(Member(name=m.name, ipv4=m.ipv4) for m in control_plane_members(cluster))
 
 
+def missing_members(cluster: Cluster) -> str:
+    """A reason while members are missing: etcd must not start with a part of its list."""
+    have, need = len(read_members(cluster)), cluster.control_plane_size
+    if have >= need:
+        return ""
+    return f"the control plane has {have} of {need} members; configs follow when all are there"
+
+
 def engine_facts() -> EngineFacts:
     """The engine's own part of the configs: its URL and the site's SSH keys."""
     return EngineFacts(api_uri=settings.API_URI, ssh_keys=read_ssh_keys())

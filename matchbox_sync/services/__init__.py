@@ -4,16 +4,22 @@ from matchbox_sync.documents import load_document
 from matchbox_sync.services.assigning import assign_revision, assign_revisions
 from matchbox_sync.services.gate import record_template, renew_gate
 from matchbox_sync.services.pending import approve_change, reject_change, set_approval_rule
+from matchbox_sync.services.plan import plan_change, plan_pending
 from matchbox_sync.services.revisions import prune_revisions, set_release_policy
 from matchbox_sync.services.rollback import previous_content, roll_back
 from matchbox_sync.services.run import SyncResult, sync_cluster
+from matchbox_sync.services.storedplan import compare_revisions, plan_revision
 
 __all__ = [
     "SyncResult",
     "approve_change",
     "assign_revision",
     "assign_revisions",
+    "compare_revisions",
     "load_document",
+    "plan_change",
+    "plan_pending",
+    "plan_revision",
     "previous_content",
     "prune_revisions",
     "record_template",

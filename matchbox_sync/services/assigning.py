@@ -51,7 +51,7 @@ def _configs_as_of(revision: Revision) -> QuerySet[MachineConfig]:
 
 def _assign_batch(machine_ids: Sequence[int], revision: Revision | None, actor: str) -> set[int]:
     with transaction.atomic():
-        wanted = _wanted(machine_ids, revision)
+        wanted = wanted_configs(machine_ids, revision)
         rows = DesiredConfig.objects.filter(pk__in=wanted)
         moved = {pk for pk, held in rows.values_list("pk", "config_id") if held != wanted[pk][0]}
         if not moved:
@@ -79,8 +79,10 @@ def _assign_batch(machine_ids: Sequence[int], revision: Revision | None, actor: 
     return moved
 
 
-def _wanted(machine_ids: Sequence[int], revision: Revision | None) -> dict[int, tuple[int, int]]:
-    """Machine id to (config id, its revision's number)."""
+def wanted_configs(
+    machine_ids: Sequence[int], revision: Revision | None
+) -> dict[int, tuple[int, int]]:
+    """Machine id to (config id, its revision's number): the newest one, or as of `revision`."""
     if revision is None:
         rows = DesiredConfig.objects.filter(pk__in=machine_ids).values_list(
             "pk", "newest_id", "newest__revision__number"

@@ -16,7 +16,7 @@ from matchbox_sync.compose import ComposedProfile
 from matchbox_sync.documents import pack, sha512_of, store_documents
 from matchbox_sync.models import DesiredConfig, MachineConfig, Revision
 from matchbox_sync.renderer import PrivateMatchbox, Rendered, RenderFailure, ScratchGroup
-from matchbox_sync.services.problems import Problems
+from matchbox_sync.services.problems import Reports
 from matchbox_sync.services.revisions import released
 from matchbox_sync.services.versions import Prepared
 from matchbox_sync.signals import desired_changed
@@ -59,7 +59,7 @@ def render_batch(
     metadata_of: Callable[[Target], Mapping[str, Any]],
     prepared: Prepared,
     matchbox: PrivateMatchbox,
-    problems: Problems,
+    problems: Reports,
 ) -> dict[int, Verified]:
     """Render and verify one batch of one profile, by machine id.
 

@@ -15,6 +15,7 @@ from matchbox_sync.content import (
     Content,
     affected_profiles,
     changed_values,
+    changed_versions,
     engine_from_json,
     engine_to_json,
 )
@@ -113,9 +114,7 @@ def describe_change(old: Content | None, new: Content) -> str:
     """Which profiles and values differ, in words; "" when nothing does."""
     if old is None:
         return f"content of {', '.join(sorted(new.versions))}"
-    versions = [
-        name for name in affected_profiles(old, new) if old.versions.get(name) != new.versions[name]
-    ]
+    versions = changed_versions(old, new)
     values = sorted(changed_values(old, new))
     parts = [f"content of {', '.join(versions)}"] if versions else []
     parts += [f"values {_some(values)}"] if values else []

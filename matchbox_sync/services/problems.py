@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Protocol
 
 from django.db import transaction
 from django.utils import timezone
@@ -12,6 +13,15 @@ from scheduling.models import Cluster
 
 logger = logging.getLogger(__name__)
 _Key = tuple[str, int | None, str, str]
+
+
+class Reports(Protocol):
+    """Where problems go: the rows of a sync, or the answer of a plan."""
+
+    def report(
+        self, *, stage: str, message: str, profile: str = "", machine_id: int | None = None
+    ) -> None:
+        """Note one problem; `stage` is compose, render, verify or publish."""
 
 
 class Problems:

@@ -36,7 +36,7 @@ from matchbox_sync.services.pending import Choice, choose_content, settle_change
 from matchbox_sync.services.problems import Problems
 from matchbox_sync.services.publish import Publisher
 from matchbox_sync.services.versions import Prepared, prepare_profiles, restore_profiles
-from matchbox_sync.targets import Target, engine_facts, read_members, read_targets
+from matchbox_sync.targets import Target, engine_facts, missing_members, read_targets
 from scheduling.models import Cluster
 from scheduling.roles import PROFILE_CONTROL_PLANE
 from scheduling.values import cluster_values
@@ -134,7 +134,7 @@ class _Run:
                 "machine_id", "newest__fingerprint"
             )
         )
-        incomplete = self._control_plane_is_incomplete()
+        incomplete = missing_members(self.cluster)
         changes, present = [], set()
         for target in read_targets(self.cluster):
             present.add(target.machine_id)
@@ -153,13 +153,6 @@ class _Run:
             if change.fingerprint != known:
                 changes.append(change)
         return changes, present
-
-    def _control_plane_is_incomplete(self) -> str:
-        """A reason while members are missing: etcd must not start with a part of its list."""
-        have, need = len(read_members(self.cluster)), self.cluster.control_plane_size
-        if have >= need:
-            return ""
-        return f"the control plane has {have} of {need} members; configs follow when all are there"
 
     def _change_of(self, target: Target) -> Change:
         version = self.prepared[target.profile].version

@@ -24,8 +24,8 @@ from matchbox_sync.metadata import (
 )
 from matchbox_sync.models import ProfileVersion
 from matchbox_sync.naming import DEFAULT_CLUSTER, published_profile, template_name
-from matchbox_sync.renderer import PrivateMatchbox, RenderFailure, ScratchGroup
-from matchbox_sync.services.problems import Problems
+from matchbox_sync.renderer import PrivateMatchbox, Rendered, RenderFailure, ScratchGroup
+from matchbox_sync.services.problems import Reports
 from matchbox_sync.snippets import SnippetLibrary
 from matchbox_sync.targets import config_fingerprint, roles_of
 from matchbox_sync.verify import VerifyError, check_rendered, check_strict
@@ -67,16 +67,19 @@ def prepare_profiles(
     values: Mapping[str, Any],
     engine: EngineFacts,
     matchbox: PrivateMatchbox,
-    problems: Problems,
+    problems: Reports,
+    site: str | None = None,
+    is_kept: bool = True,
 ) -> dict[str, Prepared]:
     """Compose the cluster's profiles and return those that are good, by plain name.
 
     A profile that cannot be composed, rendered or verified is reported in `problems` and left
-    out: what is in force stays in force.
+    out: what is in force stays in force. `site` is a directory of templates instead of the
+    site's own; without `is_kept` the versions are no rows of the database, and nothing is written.
     """
     try:
         library = SnippetLibrary.from_directories(
-            settings.IGNITION_SNIPPETS, settings.SITE_TEMPLATES
+            settings.IGNITION_SNIPPETS, settings.SITE_TEMPLATES if site is None else site
         )
     except (ComposeError, OSError) as error:
         problems.report(stage="compose", message=str(error))
@@ -87,7 +90,8 @@ def prepare_profiles(
             continue  # a machine without a role belongs to no cluster
         try:
             composed = compose_profile(profile, values=values, engine=engine, snippets=library)
-            version = _prove(cluster, composed, values, engine, matchbox)
+            metadata = _metadata_of(composed, cluster, values, engine)
+            version = _prove(cluster, composed, metadata, matchbox, is_kept=is_kept)
         except ComposeError as error:
             problems.report(stage="compose", profile=profile, message=str(error))
         except VerifyError as error:
@@ -141,42 +145,54 @@ def version_fingerprint(composed: ComposedProfile, metadata: Mapping[str, Any]) 
 def _prove(
     cluster: Cluster,
     composed: ComposedProfile,
-    values: Mapping[str, Any],
-    engine: EngineFacts,
+    metadata: Mapping[str, Any],
     matchbox: PrivateMatchbox,
+    *,
+    is_kept: bool,
 ) -> ProfileVersion:
-    """The kept version of this content; a new one is rendered and verified on a sample first.
+    """The known version of this content; a new one is rendered and verified on a sample first.
 
     Raises _RenderError or VerifyError.
     """
-    metadata = _metadata_of(composed, cluster, values, engine)
     fingerprint = version_fingerprint(composed, metadata)
     known = ProfileVersion.objects.filter(
         cluster=cluster, profile=composed.name, fingerprint=fingerprint
     ).first()
     if known:
         return known
+    answer = _render_sample(composed, metadata, matchbox)
+    published = published_profile(cluster.name, composed.name)
+    version = ProfileVersion(
+        cluster=cluster,
+        profile=composed.name,
+        fingerprint=fingerprint,
+        template=composed.template,
+        template_name=template_name(published, fingerprint),
+        boot=composed.boot.as_json(),
+        ipxe_script=answer.ipxe.decode(),
+        document_id=sha512_of(answer.ignition),
+        metadata=metadata if composed.name == PROFILE_DISCOVERY else {},
+    )
+    return _keep(version, answer.ignition) if is_kept else version
+
+
+def _render_sample(
+    composed: ComposedProfile, metadata: Mapping[str, Any], matchbox: PrivateMatchbox
+) -> Rendered:
     mac = None if composed.name == PROFILE_DISCOVERY else SAMPLE_MAC
     answer = matchbox.render(composed, [ScratchGroup("sample", mac, metadata)])["sample"]
     if isinstance(answer, RenderFailure):
         raise _RenderError(replace(answer, message=f"{composed.name}: {answer.message}"))
     check_rendered(composed, answer)
     check_strict(answer)
-    digest = sha512_of(answer.ignition)
-    published = published_profile(cluster.name, composed.name)
+    return answer
+
+
+def _keep(version: ProfileVersion, document: bytes) -> ProfileVersion:
+    """Store it, or return the row of a worker that was first."""
     with transaction.atomic():
-        store_documents({digest: answer.ignition})
-        version, _ = ProfileVersion.objects.get_or_create(
-            cluster=cluster,
-            profile=composed.name,
-            fingerprint=fingerprint,
-            defaults={
-                "template": composed.template,
-                "template_name": template_name(published, fingerprint),
-                "boot": composed.boot.as_json(),
-                "ipxe_script": answer.ipxe.decode(),
-                "document_id": digest,
-                "metadata": metadata if composed.name == PROFILE_DISCOVERY else {},
-            },
-        )
-    return version
+        store_documents({sha512_of(document): document})
+        ProfileVersion.objects.bulk_create([version], ignore_conflicts=True)
+    return ProfileVersion.objects.get(
+        cluster=version.cluster, profile=version.profile, fingerprint=version.fingerprint
+    )
