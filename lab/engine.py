@@ -150,7 +150,7 @@ class OwnEngine:
         return is_healthy(self.url) or not self.is_running
 
     def _ports(self) -> dict[str, int]:
-        return {"engine": ENGINE_PORT, **self._ledger.read().get("ports", {})}
+        return {"engine": ENGINE_PORT, "matchbox": 8080, **self._ledger.read().get("ports", {})}
 
     def _choose_ports(self) -> None:
         """The same at each start where they are free: machines know the engine by its port."""
@@ -161,7 +161,7 @@ class OwnEngine:
                 "computer, probably by an engine that listens on 0.0.0.0: stop that one, let it "
                 "listen on another port, or use it with --engine URL."
             )
-        if "matchbox" not in ports or not _is_free("127.0.0.1", ports["matchbox"]):
+        if not _is_free("127.0.0.1", ports["matchbox"]):
             ports["matchbox"] = _free_port()
         self._ledger.put("ports", ports)
 
