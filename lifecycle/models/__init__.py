@@ -8,13 +8,27 @@ from lifecycle.models.installs import (
     InstallWaiter,
 )
 from lifecycle.models.maintenance import Maintenance
+from lifecycle.models.policies import (
+    ChangeClock,
+    DomainLevel,
+    Freeze,
+    PolicyMember,
+    PolicyStrategy,
+    RollingPolicy,
+    RolloutOrder,
+    StartMode,
+)
 from lifecycle.models.progress import AgentProgress, AgentVerb
 from lifecycle.models.reports import IgnitionReport
-from lifecycle.models.slots import LockGroup, MachineStrategy, Slot, StrategyName
+from lifecycle.models.rollouts import Rollout, RolloutMachine, RolloutState, RowState
+from lifecycle.models.slots import LockGroup, MachineStrategy, Slot, SlotPhase, StrategyName
 
 __all__ = [
     "AgentProgress",
     "AgentVerb",
+    "ChangeClock",
+    "DomainLevel",
+    "Freeze",
     "IgnitionReport",
     "InstallAttempt",
     "InstallGate",
@@ -24,6 +38,16 @@ __all__ = [
     "LockGroup",
     "MachineStrategy",
     "Maintenance",
+    "PolicyMember",
+    "PolicyStrategy",
+    "RollingPolicy",
+    "Rollout",
+    "RolloutMachine",
+    "RolloutOrder",
+    "RolloutState",
+    "RowState",
     "Slot",
+    "SlotPhase",
+    "StartMode",
     "StrategyName",
 ]

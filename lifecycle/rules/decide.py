@@ -79,8 +79,6 @@ class _Step:
         for row in self._in_state(OPEN, UPDATING, FAILED):
             tracked = track(row, self._machine(row), self.seen.rules, self.now)
             self.rows[row.machine_id] = tracked.row
-            if tracked.row.state == SKIPPED:
-                self.decision.to_close.append(row.machine_id)
             if tracked.is_lost:
                 self.decision.lost.append(row.machine_id)
             if tracked.row.state == FAILED and row.state != FAILED:
