@@ -10,6 +10,9 @@ class LifecycleConfig(AppConfig):
 
     def ready(self) -> None:
         from lifecycle.receivers import follow
+        from lifecycle.services.running import running_digests
+        from matchbox_sync.running import set_running_source
         from matchbox_sync.signals import desired_changed
 
         desired_changed.connect(follow, dispatch_uid="lifecycle.follow_desired")
+        set_running_source(running_digests)
