@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from enjoliver.common.errors import IdentityConflict, UnknownMachine
+from django.db.models import Q
+
+from enjoliver.common.addresses import normalise_mac
+from enjoliver.common.errors import Conflict, IdentityConflict, UnknownMachine
 from enjoliver.common.rawquery import MachineQuery
 from machines.matching import match_query
 from machines.models import Machine
@@ -26,3 +29,32 @@ def find_machine(query: MachineQuery) -> Machine:
             fields={"uuid": "not the UUID of the machine with this MAC"},
         )
     return match.machine
+
+
+def find_named_machine(text: str) -> Machine:
+    """The one machine that an operator means by `text`: a MAC, UUID, serial number or name.
+
+    A name may be short (without its domain). Raises UnknownMachine, or Conflict with the MACs
+    when several machines go by it.
+    """
+    # Many machines have no serial number: an empty name is nobody's.
+    found = list(Machine.objects.filter(_named(text)).distinct()[:4]) if text else []
+    if not found:
+        raise UnknownMachine(f"no machine has the MAC, UUID, serial number or name {text[:64]!r}")
+    if len(found) > 1:
+        macs = ", ".join(machine.boot_mac for machine in found)
+        raise Conflict(
+            f"{text[:64]!r} names several machines; say which by its MAC: {macs}",
+            kind="ambiguous_machine",
+        )
+    return found[0]
+
+
+def _named(text: str) -> Q:
+    try:
+        return Q(interfaces__mac=normalise_mac(text))
+    except ValueError:
+        name = Q(interfaces__fqdn__iexact=text)
+        if "." not in text:  # the short host name
+            name |= Q(interfaces__fqdn__istartswith=f"{text}.")
+        return Q(uuid=text.lower()) | Q(serial=text) | name

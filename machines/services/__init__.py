@@ -7,12 +7,20 @@ from machines.services.conflicts import (
     recheck_conflicts,
     record_query_mismatch,
 )
-from machines.services.history import prune_history, record_event, record_events
+from machines.services.history import (
+    add_mute,
+    prune_history,
+    record_event,
+    record_events,
+    remove_mute,
+)
 from machines.services.locations import ImportedCount, derive_locations, import_locations
 from machines.services.moves import transition_machine
 from machines.services.operations import (
+    add_reinstall_objection,
     forget_machine,
     mark_installed,
+    remove_reinstall_objection,
     request_reinstall,
     set_labels,
 )
@@ -21,6 +29,8 @@ from machines.services.recording import RecordedDiscovery, record_discovery
 __all__ = [
     "ImportedCount",
     "RecordedDiscovery",
+    "add_mute",
+    "add_reinstall_objection",
     "close_conflicts",
     "derive_locations",
     "forget_machine",
@@ -34,6 +44,8 @@ __all__ = [
     "record_event",
     "record_events",
     "record_query_mismatch",
+    "remove_mute",
+    "remove_reinstall_objection",
     "request_reinstall",
     "set_labels",
     "transition_machine",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +28,20 @@ _LOG_LEVELS: dict[str, int] = {
     EventLevel.ERROR: logging.ERROR,
 }
 PRUNE_BATCH = 500
+Mute = Callable[[int], bool]
+_mutes: list[Mute] = []
+
+
+def add_mute(mute: Mute) -> None:
+    """Let an app above mute machines: while `mute(machine_id)` is true their warnings and errors
+    are kept as plain events. It is asked at a warning only. Adding one twice is adding it once."""
+    if mute not in _mutes:
+        _mutes.append(mute)
+
+
+def remove_mute(mute: Mute) -> None:
+    """Take it out again."""
+    _mutes.remove(mute)
 
 
 def record_event(
@@ -40,6 +54,8 @@ def record_event(
 ) -> Event:
     """Write one line of the timeline (and of the log); texts are made one line and cut to fit."""
     message = one_line(message, 500)
+    if level != EventLevel.INFO and machine and any(mute(machine.pk) for mute in _mutes):
+        level = EventLevel.INFO
     logger.log(
         _LOG_LEVELS[level], "%s: %s (machine %s)", kind, message, machine.uuid if machine else "-"
     )

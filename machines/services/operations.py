@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -20,6 +20,8 @@ from machines.text import has_control_characters
 
 MAX_LABELS = 64
 MAX_LABEL_VALUE = 128
+Objection = Callable[[Machine], str | None]
+_objections: list[Objection] = []
 _LABEL_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
 
@@ -43,8 +45,28 @@ def mark_installed(*, machine: Machine, at: datetime, started_at: datetime | Non
     return True
 
 
-def request_reinstall(*, machine: Machine, actor: str, reason: str) -> None:
-    """Ask that the machine installs itself again at its next boot, with who asked and why."""
+def add_reinstall_objection(objection: Objection) -> None:
+    """Let an app above speak against reinstalls: `objection(machine)` says what harm one would do,
+    or None. Adding one twice is adding it once."""
+    if objection not in _objections:
+        _objections.append(objection)
+
+
+def remove_reinstall_objection(objection: Objection) -> None:
+    """Take it out again."""
+    _objections.remove(objection)
+
+
+def request_reinstall(
+    *, machine: Machine, actor: str, reason: str, is_forced: bool = False
+) -> None:
+    """Ask that the machine installs itself again at its next boot, with who asked and why.
+
+    Raises Conflict with the harm that it would do (`add_reinstall_objection`), unless forced.
+    """
+    harm = next(filter(None, (objection(machine) for objection in _objections)), None)
+    if harm and not is_forced:
+        raise Conflict(f"{harm}; it can be forced", kind="harmful_reinstall")
     now = timezone.now()
     with transaction.atomic():
         Machine.objects.filter(pk=machine.pk).update(installed_at=None, reinstall_requested_at=now)

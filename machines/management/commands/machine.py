@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db.models import Q
 
-from enjoliver.common.addresses import normalise_mac
 from enjoliver.common.errors import EngineError
 from enjoliver.common.times import rfc3339
 from machines.locations import locations_of
+from machines.lookup import find_named_machine
 from machines.models import ChassisPort, Interface, Machine
 from machines.services import request_reinstall
 from machines.text import has_control_characters
@@ -33,13 +32,14 @@ class Command(BaseCommand):
         show.add_argument("--json", action="store_true", help="as JSON")
         again = verbs.add_parser("reinstall", help="install it again at its next network boot")
         again.add_argument("--reason", required=True, help="why; kept with who asked")
+        again.add_argument("--force", action="store_true", help="also what would do harm")
         for verb in (show, again):
             verb.add_argument("machine", metavar="MACHINE", help="MAC, UUID, serial or name")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run one verb; a refusal is a CommandError with the reason."""
-        machine = find_machine(options["machine"])
         try:
+            machine = find_named_machine(options["machine"])
             getattr(self, f"_{options['verb']}")(machine, options)
         except EngineError as error:
             raise CommandError(error.value) from error
@@ -58,30 +58,8 @@ class Command(BaseCommand):
         if not reason or len(reason) > _LONGEST_REASON or has_control_characters(reason):
             raise CommandError(f"--reason: 1 to {_LONGEST_REASON} characters on one line")
         actor = f"{getpass.getuser()} (command line)"
-        request_reinstall(machine=machine, actor=actor, reason=reason)
+        request_reinstall(machine=machine, actor=actor, reason=reason, is_forced=options["force"])
         self.stdout.write(f"{machine} installs itself again at its next network boot.")
-
-
-def find_machine(text: str) -> Machine:
-    """The one machine that `text` names; CommandError when there is none, or several."""
-    # Many machines have no serial number: an empty name is nobody's.
-    found = list(Machine.objects.filter(_named(text)).distinct()[:3]) if text else []
-    if not found:
-        raise CommandError(f"no machine has the MAC, UUID, serial number or name {text!r}")
-    if len(found) > 1:
-        macs = ", ".join(machine.boot_mac for machine in found)
-        raise CommandError(f"{text!r} names several machines; say which by its MAC: {macs}")
-    return found[0]
-
-
-def _named(text: str) -> Q:
-    try:
-        return Q(interfaces__mac=normalise_mac(text))
-    except ValueError:
-        name = Q(interfaces__fqdn__iexact=text)
-        if "." not in text:  # the short host name
-            name |= Q(interfaces__fqdn__istartswith=f"{text}.")
-        return Q(uuid=text.lower()) | Q(serial=text) | name
 
 
 def describe(machine: Machine) -> dict[str, Any]:
@@ -96,6 +74,8 @@ def describe(machine: Machine) -> dict[str, Any]:
         "reinstall_requested_at": rfc3339(asked_at) if asked_at else None,
         "product": machine.product,
         "serial": machine.serial,
+        "site": location.site,
+        "row": location.row,
         "rack": location.rack,
         "interfaces": [_interface(one) for one in machine.interfaces.all()],
         "disks": list(
