@@ -20,7 +20,7 @@ from bench.places import CACHE, ROOT, AlreadyRunning, open_workshop
 from bench.report import make_console, print_stage, this_machine, write_json
 from bench.results import StageResult
 from bench.sizes import FULL, QUICK
-from bench.stages import memory, reports, scheduling, storm, sync
+from bench.stages import agent, memory, reports, scheduling, storm, sync
 
 STAGES: dict[str, Callable[[Context], StageResult]] = {
     "scheduling": scheduling.run,
@@ -28,6 +28,7 @@ STAGES: dict[str, Callable[[Context], StageResult]] = {
     "storm": storm.run,
     "reports": reports.run,
     "memory": memory.run,
+    "agent": agent.run,
 }
 KEPT, BROKEN, NOT_RUN = 0, 1, 2
 _BUSY_LOAD = 0.5
