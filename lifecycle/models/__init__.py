@@ -19,6 +19,7 @@ from lifecycle.models.policies import (
     StartMode,
 )
 from lifecycle.models.progress import AgentProgress, AgentVerb
+from lifecycle.models.replacement import Replacement, ReplacementState, ReplacementStep
 from lifecycle.models.reports import IgnitionReport
 from lifecycle.models.rollouts import Rollout, RolloutMachine, RolloutState, RowState
 from lifecycle.models.slots import LockGroup, MachineStrategy, Slot, SlotPhase, StrategyName
@@ -40,6 +41,9 @@ __all__ = [
     "Maintenance",
     "PolicyMember",
     "PolicyStrategy",
+    "Replacement",
+    "ReplacementState",
+    "ReplacementStep",
     "RollingPolicy",
     "Rollout",
     "RolloutMachine",

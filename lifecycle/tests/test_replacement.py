@@ -1,0 +1,282 @@
+"""Guided replacement of a control-plane member, from check to retire."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from enjoliver.common.errors import Conflict, InvalidInput
+from lifecycle.models import (
+    IgnitionReport,
+    InstallOutcome,
+    Replacement,
+    ReplacementState,
+    ReplacementStep,
+    Slot,
+)
+from lifecycle.services import (
+    advance_replacement,
+    advance_replacements,
+    cancel_replacement,
+    choose_again,
+    plan_replacement,
+    reinstall_harm,
+    retire_machine,
+    start_maintenance,
+    start_replacement,
+)
+from lifecycle.tests.factories import NOON, AttemptFactory, SlotFactory
+from machines.models import Event, Machine
+from machines.services import mark_installed
+from machines.tests.factories import mac_of
+from scheduling.models import Assignment, Waiting
+from scheduling.roles import PROFILE_CONTROL_PLANE, WaitCode
+from scheduling.services import (
+    assign_roles,
+    default_cluster,
+    readmit_machine,
+    run_scheduler,
+    set_requirements,
+    update_cluster,
+)
+from scheduling.tests.factories import make_machine
+
+pytestmark = pytest.mark.django_db
+SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
+
+
+def report(machine, at=NOON, is_up_to_date=True):
+    Machine.objects.filter(pk=machine.pk).update(installed_at=at, reinstall_requested_at=None)
+    IgnitionReport.objects.update_or_create(
+        machine=machine,
+        defaults={"is_up_to_date": is_up_to_date, "reported_at": at, "created_at": at},
+    )
+
+
+@pytest.fixture
+def cluster(db):
+    """Three members in racks 1 to 3, the first one dead; free: one in rack 1, one in rack 2."""
+    cluster = default_cluster()
+    update_cluster(cluster=cluster, actor="test", spread_level="rack")
+    set_requirements(cluster=cluster, role="node", actor="test", count=0)
+    for number, rack in ((1, 1), (2, 2), (3, 3)):
+        make_machine(number, fqdn=f"r{rack}-srv{number}.dc1.x")
+    run_scheduler(cluster=cluster, now=NOON)
+    for number in (1, 2, 3):
+        report(machine(number), at=NOON if number > 1 else NOON - HOUR)
+    for number, rack in ((4, 2), (5, 1)):
+        make_machine(number, fqdn=f"r{rack}-srv{number}.dc1.x")
+    run_scheduler(cluster=cluster, now=NOON)
+    return cluster
+
+
+def machine(number):
+    return Machine.objects.get(boot_mac=mac_of(number))
+
+
+def members():
+    rows = Assignment.objects.filter(profile=PROFILE_CONTROL_PLANE)
+    return sorted(rows.values_list("boot_mac", flat=True))
+
+
+def begin(number=1, **changes):
+    wanted: dict[str, Any] = {"actor": "ada", "reason": "dead board", "now": NOON} | changes
+    return start_replacement(machine=machine(number), **wanted)
+
+
+def look(row, seconds):
+    return advance_replacement(replacement=row, now=NOON + seconds * SECOND)
+
+
+def test_a_plan_shows_spares_obstacles_and_warnings_and_changes_nothing(cluster):
+    plan = plan_replacement(machine=machine(1), now=NOON)
+    assert [spare.mac for spare in plan.swap.spares] == [mac_of(5), mac_of(4)]
+    assert plan.judgement.obstacles == ()
+    assert members() == [mac_of(1), mac_of(2), mac_of(3)]
+
+
+def test_from_the_check_to_the_retired_machine(cluster):
+    row = begin()
+    assert members() == [mac_of(2), mac_of(3), mac_of(5)]
+    assert (row.step, row.score_before) == (ReplacementStep.INSTALL, 100)
+    assert "switched on" in row.waits_for
+    mark_installed(machine=machine(5), at=NOON + 60 * SECOND)
+    row = look(row, 60)
+    assert (row.step, "not reported yet" in row.waits_for) == (ReplacementStep.REPORT, True)
+    report(machine(5), at=NOON + 90 * SECOND)
+    row = look(row, 90)
+    assert (row.state, row.step) == (ReplacementState.COMPLETED, ReplacementStep.DONE)
+    assert (row.score_after, row.waits_for) == (100, "")
+    assert Waiting.objects.get(machine=machine(1)).code == WaitCode.RETIRED
+    old = machine(1)
+    assert old.installed_at is None
+    assert old.reinstall_requested_at is not None
+    kinds = set(Event.objects.filter(machine=old).values_list("kind", flat=True))
+    assert {"replacement_began", "replacement_completed", "machine_retired"} <= kinds
+
+
+def test_the_operator_may_choose_the_spare(cluster):
+    assert begin(spare=machine(4)).joining == machine(4)
+    assert members() == [mac_of(2), mac_of(3), mac_of(4)]
+
+
+def test_a_machine_that_cannot_take_the_place_is_refused_at_once(cluster):
+    with pytest.raises(Conflict, match="cannot take the place"):
+        begin(spare=machine(2))
+    assert not Replacement.objects.exists()
+
+
+def test_without_a_quorum_it_does_not_begin(cluster):
+    report(machine(2), at=NOON - HOUR)
+    with pytest.raises(Conflict, match="a quorum needs 2"):
+        begin()
+    with pytest.raises(InvalidInput):
+        begin(reason=" ")
+    with pytest.raises(Conflict, match="no member"):
+        begin(number=4)
+    assert members() == [mac_of(1), mac_of(2), mac_of(3)]
+
+
+def test_one_at_a_time(cluster):
+    begin()
+    report(machine(5))
+    with pytest.raises(Conflict, match="one at a time"):
+        begin(number=2)
+    assert Replacement.objects.count() == 1
+
+
+def test_it_waits_for_a_spare_and_goes_on_by_itself(cluster):
+    for number in (4, 5):
+        retire_machine(machine=machine(number), actor="ada", reason="sold")
+    row = begin()
+    assert (row.step, row.state) == (ReplacementStep.CHOOSE, ReplacementState.RUNNING)
+    assert "no machine is free" in row.waits_for
+    make_machine(6)
+    advance_replacements(now=NOON + SECOND)
+    assert members() == [mac_of(2), mac_of(3), mac_of(6)]
+
+
+def test_the_quorum_is_looked_at_again_before_the_places_change(cluster):
+    for number in (4, 5):
+        retire_machine(machine=machine(number), actor="ada", reason="sold")
+    row = begin()
+    report(machine(2), at=NOON - HOUR)
+    make_machine(6)
+    assert "a quorum needs 2" in look(row, 1).waits_for
+    assert members() == [mac_of(1), mac_of(2), mac_of(3)]
+    report(machine(2), at=NOON + SECOND)
+    assert look(row, 2).step == ReplacementStep.INSTALL
+
+
+def test_looking_again_writes_nothing_while_it_waits(cluster):
+    row = begin()
+    version = row.version
+    for seconds in range(5):
+        look(row, seconds)
+    row.refresh_from_db()
+    assert row.version == version
+
+
+def test_a_failed_install_is_said_and_ends_by_itself_or_by_another_spare(cluster):
+    row = begin()
+    AttemptFactory.create(machine=machine(5), outcome=InstallOutcome.FAILED, granted_at=NOON)
+    assert "failed" in look(row, 10).waits_for
+    row = choose_again(replacement=row, actor="ada", now=NOON + 20 * SECOND)
+    assert (row.joining, row.step) == (machine(4), ReplacementStep.INSTALL)
+    assert members() == [mac_of(2), mac_of(3), mac_of(4)]
+    assert Waiting.objects.get(machine=machine(5)).code == WaitCode.RELEASED
+    with pytest.raises(Conflict, match="no machine is free"):
+        choose_again(replacement=row, actor="ada", now=NOON + 30 * SECOND)
+    assert members() == [mac_of(2), mac_of(3), mac_of(4)]
+
+
+def test_a_new_member_that_is_installed_is_not_exchanged_any_more(cluster):
+    row = begin()
+    mark_installed(machine=machine(5), at=NOON + SECOND)
+    with pytest.raises(Conflict, match="installed already"):
+        choose_again(replacement=row, actor="ada", now=NOON + 2 * SECOND)
+
+
+def test_a_spare_with_a_former_life_is_installed_again(cluster):
+    report(machine(5), at=NOON - HOUR)
+    row = begin()
+    assert machine(5).reinstall_requested_at is not None
+    assert "switched on" in row.waits_for
+
+
+def test_cancelled_before_the_swap_nothing_has_changed(cluster):
+    for number in (4, 5):
+        retire_machine(machine=machine(number), actor="ada", reason="sold")
+    row = cancel_replacement(replacement=begin(), actor="bob", reason="it came back")
+    assert (row.state, row.waits_for) == (ReplacementState.CANCELLED, "cancelled: it came back")
+    make_machine(6)
+    assert look(row, 10).state == ReplacementState.CANCELLED
+    assert members() == [mac_of(1), mac_of(2), mac_of(3)]
+    with pytest.raises(Conflict, match="ended already"):
+        cancel_replacement(replacement=row, actor="bob", reason="")
+
+
+def test_cancelled_after_the_swap_the_new_member_stays_and_another_one_may_begin(cluster):
+    cancel_replacement(replacement=begin(), actor="bob", reason="by hand")
+    assert members() == [mac_of(2), mac_of(3), mac_of(5)]
+    assert Waiting.objects.get(machine=machine(1)).code == WaitCode.RELEASED
+    report(machine(5))
+    begin(number=2)
+
+
+def test_an_old_member_that_got_another_role_meanwhile_is_left_alone(cluster):
+    row = begin()
+    readmit_machine(machine=machine(1), actor="ada")
+    assign_roles(machine=machine(1), roles=["kubernetes-node"], actor="ada")
+    report(machine(5), at=NOON + SECOND)
+    assert look(row, 2).state == ReplacementState.COMPLETED
+    assert Assignment.objects.get(machine=machine(1)).profile == "kubernetes-node"
+
+
+def test_an_old_member_that_was_forgotten_changes_nothing_for_the_new_one(cluster):
+    row = begin()
+    machine(1).delete()
+    report(machine(5), at=NOON + SECOND)
+    assert look(row, 2).state == ReplacementState.COMPLETED
+
+
+def test_a_spare_that_got_a_role_meanwhile_is_passed_over(cluster):
+    row = begin(spare=None)
+    Replacement.objects.filter(pk=row.pk).delete()
+    assign_roles(machine=machine(4), roles=["kubernetes-node"], actor="bob")
+    stale = Replacement.objects.create(
+        cluster=cluster,
+        leaving=machine(2),
+        leaving_mac=mac_of(2),
+        joining=machine(4),
+        step=ReplacementStep.ASSIGN,
+        reason="x",
+        started_by="ada",
+        started_at=NOON,
+        step_at=NOON,
+    )
+    report(machine(5))
+    stale = look(stale, 1)
+    assert (stale.step, "no machine is free" in stale.waits_for) == (ReplacementStep.CHOOSE, True)
+
+
+def test_the_slot_of_a_retired_machine_is_freed_and_its_maintenance_ended(cluster):
+    SlotFactory.create(machine=machine(4))
+    start_maintenance(machine=machine(4), actor="ada", reason="a new disk")
+    assert retire_machine(machine=machine(4), actor="ada", reason="sold")
+    assert not Slot.objects.exists()
+    assert not retire_machine(machine=machine(4), actor="ada", reason="sold")
+    with pytest.raises(InvalidInput):
+        retire_machine(machine=machine(5), actor="ada", reason="")
+
+
+def test_a_reinstall_of_a_working_member_is_spoken_against(cluster):
+    assert "etcd data would be lost" in (reinstall_harm(machine(2)) or "")
+    assert reinstall_harm(machine(4)) is None
+
+
+def test_a_look_costs_a_bounded_number_of_queries(cluster, django_assert_max_num_queries):
+    row = begin()
+    with django_assert_max_num_queries(12):
+        look(row, 1)
