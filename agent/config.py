@@ -97,6 +97,11 @@ class Config:
         return self.number("AGENT_POLL_SECONDS", 5, low=0.01, high=3600)
 
     @property
+    def lldp_seconds(self) -> float:
+        """How long discovery waits for a first neighbour; lldpd speaks each half minute."""
+        return self.number("AGENT_LLDP_SECONDS", 35, low=0, high=3600)
+
+    @property
     def longest_pause_seconds(self) -> float:
         """No pause of a wait is longer."""
         return self.number("AGENT_LONGEST_PAUSE_SECONDS", 60, low=0.01, high=3600)

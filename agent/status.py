@@ -77,6 +77,7 @@ def _problems(config: Config) -> list[str]:
         "progress_seconds",
         "report_seconds",
         "poll_seconds",
+        "lldp_seconds",
         "longest_pause_seconds",
         "http_seconds",
         "install_seconds",

@@ -82,3 +82,8 @@ def _value(value: Any, limit: int) -> str:
 def read(sources: Sources) -> list[Neighbour]:
     """The neighbours known now; lldpd needs up to half a minute after a start."""
     return parse(sources.program("lldp.json", _COMMAND))
+
+
+def is_spoken(sources: Sources) -> bool:
+    """Whether lldpd runs here, so that a neighbour may still be heard."""
+    return bool(sources.program("lldp.json", _COMMAND).strip())

@@ -18,6 +18,27 @@ def test_it_reports_until_it_has_a_role(start, engine):
     assert "kubernetes-node" in run.store.read("status-discover")["reason"]
 
 
+def test_with_a_role_it_still_waits_for_a_neighbour(start, engine, machine):
+    heard = (machine.root / "facts/lldp.json").read_text()
+    machine.write("facts/lldp.json", '{"lldp": {}}')
+    run = start("discover")
+    run.clock = ScriptedClock(lambda: machine.write("facts/lldp.json", heard))
+    assert discover(run)
+    assert [facts["lldp"]["is_file"] for facts in engine.facts] == [False, True]
+
+
+def test_it_waits_for_no_neighbour_where_nobody_listens(start, engine, machine):
+    machine.write("facts/lldp.json", "")
+    assert discover(start("discover"))
+    assert len(engine.facts) == 1
+
+
+def test_it_does_not_wait_for_ever_for_a_neighbour(start, engine, machine):
+    machine.write("facts/lldp.json", '{"lldp": {}}')
+    assert discover(start("discover", ENJOLIVER_AGENT_LLDP_SECONDS="0"))
+    assert len(engine.facts) == 1
+
+
 def test_once_is_enough_when_asked(start, engine):
     engine.roles = []
     assert discover(start("discover"), is_once=True)
