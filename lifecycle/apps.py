@@ -9,6 +9,7 @@ class LifecycleConfig(AppConfig):
     verbose_name = "Lifecycle (change)"
 
     def ready(self) -> None:
+        from lifecycle.connections import connect
         from lifecycle.receivers import follow
         from lifecycle.services.running import running_digests
         from matchbox_sync.running import set_running_source
@@ -16,3 +17,4 @@ class LifecycleConfig(AppConfig):
 
         desired_changed.connect(follow, dispatch_uid="lifecycle.follow_desired")
         set_running_source(running_digests)
+        connect()

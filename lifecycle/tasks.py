@@ -9,3 +9,10 @@ from lifecycle import services
 def end_stalled_installs() -> None:
     """Give on the places of installs that are silent past their deadline."""
     services.end_stalled_installs()
+
+
+@shared_task(name="lifecycle.tasks.look_after_machines", ignore_result=True)
+def look_after_machines() -> None:
+    """Advance replacements, and end maintenance whose time is over."""
+    services.advance_replacements()
+    services.end_expired_maintenance()

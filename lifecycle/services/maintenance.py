@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from enjoliver.common.errors import InvalidInput
+from enjoliver.common.errors import Conflict, InvalidInput
+from lifecycle.maintained import maintenance_machine_ids, maintenance_refusal
 from lifecycle.models import Maintenance
+from lifecycle.services.members import loss_of_quorum
 from lifecycle.services.removed import unknown_when_removed
 from machines.models import Machine
 from machines.services import record_event
 from machines.text import one_line
 
-_MANY = 5000
+__all__ = [
+    "end_expired_maintenance",
+    "end_maintenance",
+    "maintenance_machine_ids",
+    "maintenance_refusal",
+    "start_maintenance",
+]
 
 
 def start_maintenance(
@@ -25,18 +31,23 @@ def start_maintenance(
     actor: str,
     reason: str,
     until_at: datetime | None = None,
+    is_forced: bool = False,
     now: datetime | None = None,
 ) -> Maintenance:
     """Say that somebody works on `machine`, for a reason and perhaps until a time.
 
-    Said again, the new reason and time count. Raises InvalidInput without a reason, or for a time
-    that has passed. The machine's slots and roles stay as they are.
+    Said again, the new reason and time count. The machine's slots and roles stay as they are.
+    Raises InvalidInput without a reason, or for a time that has passed, and Conflict when too few
+    members of a control plane would be left, unless forced.
     """
     now = now or timezone.now()
     if not reason.strip():
         raise InvalidInput("a reason is needed", fields={"reason": "required"})
     if until_at is not None and until_at <= now:
         raise InvalidInput("this time has passed", fields={"until": "a time to come"})
+    loss = "" if is_forced else loss_of_quorum(machine, now)
+    if loss:
+        raise Conflict(f"{loss}; it can be forced", kind="quorum")
     row = Maintenance(
         machine=machine,
         reason=one_line(reason, 200),
@@ -82,24 +93,3 @@ def _expire(row: Maintenance, now: datetime) -> bool:
             message = "Maintenance ended: its time was over."
             record_event(kind="maintenance_off", message=message, machine=row.machine)
     return bool(deleted)
-
-
-def maintenance_machine_ids(
-    machine_ids: Collection[int] | None = None, now: datetime | None = None
-) -> set[int]:
-    """Who of `machine_ids` (default: of all) is in maintenance at `now`; one query."""
-    rows = _present(now or timezone.now()).order_by()
-    if machine_ids is not None and len(machine_ids) <= _MANY:
-        rows = rows.filter(pk__in=machine_ids)
-    found = set(rows.values_list("pk", flat=True))
-    return found if machine_ids is None else found.intersection(machine_ids)
-
-
-def maintenance_refusal(machine: Machine) -> str | None:
-    """Why a machine in maintenance gets no leave to change, for `add_refusal`; None for others."""
-    row = _present(timezone.now()).filter(pk=machine.pk).first()
-    return f"in maintenance by {row.started_by}: {row.reason}" if row else None
-
-
-def _present(now: datetime) -> QuerySet[Maintenance]:
-    return Maintenance.objects.filter(Q(until_at=None) | Q(until_at__gt=now))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from lifecycle.maintained import maintenance_machine_ids
 from lifecycle.models import (
     IgnitionReport,
     InstallAttempt,
@@ -12,7 +13,6 @@ from lifecycle.models import (
     Slot,
 )
 from lifecycle.replacing import MemberFacts, NewcomerFacts, others_left
-from lifecycle.services.maintenance import maintenance_machine_ids
 from machines.models import Machine
 from scheduling.models import Assignment
 from scheduling.roles import PROFILE_CONTROL_PLANE

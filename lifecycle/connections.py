@@ -1,0 +1,17 @@
+"""What lifecycle says to the apps below: who is in maintenance, what a reinstall would destroy."""
+
+from __future__ import annotations
+
+from lifecycle.maintained import is_muted, maintenance_reasons, maintenance_refusal
+from lifecycle.services.members import reinstall_harm
+from lifecycle.services.strategies import add_refusal
+from machines.services import add_mute, add_reinstall_objection
+from scheduling.services import add_kept_back
+
+
+def connect() -> None:
+    """Called once, when the app is ready; again changes nothing."""
+    add_mute(is_muted)
+    add_reinstall_objection(reinstall_harm)
+    add_kept_back(maintenance_reasons)
+    add_refusal(maintenance_refusal)
