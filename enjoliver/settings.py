@@ -63,8 +63,6 @@ SYNC_NOTIFY_TTL_SECONDS = _value("ENJOLIVER_SYNC_NOTIFY_TTL_SECONDS")
 INSTALL_CONCURRENCY = _value("ENJOLIVER_INSTALL_CONCURRENCY")
 INSTALL_DEADLINE_SECONDS = _value("ENJOLIVER_INSTALL_DEADLINE_SECONDS")
 INSTALL_QUEUE_SECONDS = _value("ENJOLIVER_INSTALL_QUEUE_SECONDS")
-FLEETLOCK_URL = _value("ENJOLIVER_FLEETLOCK_URL")
-ROLLOUT_INTERVAL_SECONDS = _value("ENJOLIVER_ROLLOUT_INTERVAL_SECONDS")
 DISK_BOOT = _value("ENJOLIVER_DISK_BOOT")
 HISTORY_DAYS = _value("ENJOLIVER_HISTORY_DAYS")
 NODE_NETWORKS = _value("ENJOLIVER_NODE_NETWORKS")
@@ -237,11 +235,6 @@ CELERY_BEAT_SCHEDULE = {
         "task": "lifecycle.tasks.end_stalled_installs",
         "schedule": 10.0,
         "options": {"expires": 10},
-    },
-    "rollouts": {
-        "task": "lifecycle.tasks.advance_rollouts",
-        "schedule": ROLLOUT_INTERVAL_SECONDS,
-        "options": {"expires": ROLLOUT_INTERVAL_SECONDS},
     },
     "machines": {
         "task": "lifecycle.tasks.look_after_machines",
