@@ -164,6 +164,19 @@ SETTINGS: tuple[Setting, ...] = (
         int,
     ),
     Setting(
+        "ENJOLIVER_FLEETLOCK_URL",
+        "",
+        "Base URL of another FleetLock server that is the one authority over slots. Default: the "
+        "engine itself.",
+        lambda text: text.rstrip("/"),
+    ),
+    Setting(
+        "ENJOLIVER_ROLLOUT_INTERVAL_SECONDS",
+        "5",
+        "How often beat takes each rollout a step further.",
+        float,
+    ),
+    Setting(
         "ENJOLIVER_DISK_BOOT",
         "true",
         "Installed machines get an iPXE script that boots their disk.",
