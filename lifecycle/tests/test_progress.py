@@ -8,13 +8,13 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enjoliver.common.errors import InvalidInput, UnknownMachine
+from enjoliver.common.errors import InvalidInput
 from lifecycle.models import AgentProgress
 from lifecycle.progress import VERBS, Said, plausible_since, read_said, reason_kind
 from lifecycle.services import record_progress
 from lifecycle.services.progress import EVENTS_AN_HOUR
 from lifecycle.tests.factories import NOON, query_of
-from machines.models import Event, Machine
+from machines.models import Event
 from machines.tests.factories import MachineFactory
 
 SECOND = timedelta(seconds=1)
@@ -102,12 +102,6 @@ class TestRecord:
         row = say(machine, 600, since=86_400 * 365)
         assert (row.since_at, row.seen_at) == (NOON, NOON + 600 * SECOND)
         assert say(machine, 700, step="installing", since=10**9).since_at == NOON + 700 * SECOND
-
-    def test_a_machine_that_is_removed_meanwhile_is_unknown(self):
-        machine = MachineFactory.create()
-        Machine.objects.filter(pk=machine.pk).delete()
-        with pytest.raises(UnknownMachine):
-            record_progress(machine=machine, said=Said("report", "up to date"))
 
     def test_a_word_costs_a_look_and_a_write(self, django_assert_num_queries):
         machine = MachineFactory.create()

@@ -5,21 +5,24 @@ import pytest
 from enjoliver.common.errors import UnknownMachine
 from enjoliver.common.rawquery import parse_raw_query
 from lifecycle.models import (
+    AgentProgress,
     IgnitionReport,
     InstallAttempt,
     InstallReport,
     MachineStrategy,
     StrategyName,
 )
+from lifecycle.progress import Said
 from lifecycle.services import (
     ask_to_install,
+    record_progress,
     report_install,
     set_strategy,
     submit_report,
 )
 from lifecycle.services import reports as report_service
 from lifecycle.tests.factories import NOON, query_of
-from machines.models import Machine
+from machines.models import Event, Machine
 from machines.tests.factories import MachineFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,6 +46,13 @@ def test_an_install_report(removed):
     with pytest.raises(UnknownMachine):
         report_install(machine=removed, success=True, attempt_id=None, source=None)
     assert not InstallReport.objects.exists()
+
+
+def test_a_word_of_its_agent(removed):
+    with pytest.raises(UnknownMachine):
+        record_progress(machine=removed, said=Said("report", "up to date"))
+    assert not AgentProgress.objects.exists()
+    assert not Event.objects.exists()
 
 
 def test_a_strategy(removed):
