@@ -24,6 +24,7 @@ _START_SECONDS = 120.0
 _STOP_SECONDS = 60.0
 _COMMAND_SECONDS = 180.0
 _PART = "engine"
+_LINE = 120
 SETTINGS = {
     # A lab is small and somebody waits for it: what is due is looked at more often.
     "ENJOLIVER_SYNC_INTERVAL_SECONDS": "5",
@@ -135,16 +136,25 @@ class OwnEngine:
         """Put files below /assets; the values that they ask for, such as the agent's."""
         values: dict[str, Any] = {}
         for asset in assets:
-            words = ["assets", "add", str(asset.source), "--path", asset.path]
-            said = self.manage(*words, "--replace", "--json")
-            values |= json.loads(said)["values"]
+            about = asset.source.stat()
+            seen = [str(asset.source), about.st_size, about.st_mtime_ns]
+            known = self._ledger.read().get("assets", {})
+            entry = known.get(asset.path, {})
+            if entry.get("seen") != seen or not is_served(
+                f"{self.url}/assets/{asset.path}", "HEAD"
+            ):
+                words = ["assets", "add", str(asset.source), "--path", asset.path]
+                said = self.manage(*words, "--replace", "--json")
+                entry = {"seen": seen, "values": json.loads(said)["values"]}
+                self._ledger.put("assets", {**known, asset.path: entry})
+            values |= entry["values"]
         return values
 
     def apply(self, values: Mapping[str, object], control_plane: int) -> list[str]:
         """Set cluster values and the control plane's size; a line for each that changed."""
         said = self.manage("cluster", "set", f"control_plane_size={control_plane}")
         said += self.manage("values", "apply", "-", text=json.dumps(dict(values)))
-        return [line for line in said.splitlines() if "→" in line]
+        return [_shortened(line) for line in said.splitlines() if "→" in line]
 
     def _is_healthy_or_ended(self) -> bool:
         return is_healthy(self.url) or not self.is_running
@@ -216,6 +226,10 @@ class OtherEngine:
 
 
 Engine = OwnEngine | OtherEngine
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= _LINE else f"{line[: _LINE - 1]}…"
 
 
 def is_healthy(url: str) -> bool:

@@ -56,6 +56,6 @@ def _break_disks(lab: Lab, machine: LabMachine, fault: DiskFault, say: Say) -> N
     is_on = lab.driver.state(machine).power == "on"
     if is_on:
         lab.driver.power_off(machine, is_hard=True)
-    say(f"{machine.name}: {lab.driver.break_disks(machine, fault)}")
+    say(lab.driver.break_disks(machine, fault))
     if is_on:
         lab.driver.power_on(machine)

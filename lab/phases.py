@@ -12,8 +12,8 @@ UP_TO_DATE = "up to date"
 FAILED = "install failed"
 _BY_DRIVER = {
     "firmware": "in its firmware",
-    "discovery": "discovery system starts",
-    "installed": "installed system starts",
+    "discovery": "in the discovery system",
+    "installed": "in the installed system",
 }
 _BY_ENGINE = {
     "booting": "boots over the network",

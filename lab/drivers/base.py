@@ -94,7 +94,7 @@ class BreaksDisks(Protocol):
     def break_disks(self, machine: LabMachine, fault: DiskFault) -> str:
         """`foreign-disk`: every disk holds somebody else's data, as a file system does that no
         install of ours made. `lose-disk`: the first disk is gone, in its place is an empty one.
-        Gives one line that says what was done."""
+        Gives one line that begins with the machine's name and says what was done."""
 
 
 @runtime_checkable

@@ -66,7 +66,7 @@ class FakeDriver:
 
     def break_disks(self, machine, fault):
         self._ask(fault, machine)
-        return "done to sda"
+        return f"{machine.name}: done to sda"
 
     def remove(self, machine):
         self._ask("remove", machine)
