@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -94,7 +95,9 @@ def _key() -> str:
     for text in (_RECIPE, vmroot.spec().digest(), *vmroot.overlay_words()):
         said.update(text.encode() + b"\0")
     for path in (IGNITION, *sorted((_DRACUT / _DRACUT_MODULE).iterdir())):
-        said.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+        is_program = os.access(path, os.X_OK)
+        said.update(f"{path.name} {is_program} ".encode())
+        said.update(hashlib.sha256(path.read_bytes()).digest())
     return said.hexdigest()
 
 

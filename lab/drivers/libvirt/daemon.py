@@ -25,11 +25,17 @@ _SECONDS = 120.0
 # it also finds no message bus, on which it would tell the system's services of our machines.
 _SCRIPT = """set -eu
 for pair in "$@"; do
-  mkdir -p "${pair#*:}"
+  [ -e "${pair#*:}" ] || mkdir -p "${pair#*:}"
   mount --bind "${pair%%:*}" "${pair#*:}"
 done
 exec libvirtd --config /etc/libvirt/libvirtd.conf --pid-file /run/libvirtd.pid
 """
+# libvirtd does not start where this user is not known, though no machine runs as it here; a package
+# makes it that brings the system's own libvirtd, with its network, along.
+_USERS = {
+    "passwd": "libvirt-qemu:x:64055:64055::/nonexistent:/usr/sbin/nologin",
+    "group": "libvirt-qemu:x:64055:",
+}
 
 
 class Daemon:
@@ -98,17 +104,29 @@ class Daemon:
             "/var/lib/libvirt": self._paths.driver / "lib",
             "/var/log/libvirt": self._paths.driver / "log",
             "/var/cache/libvirt": self._paths.cache / "libvirt",
+            **{f"/etc/{name}": self._paths.driver / name for name in _USERS},
             # Last: mount(8) itself writes below /run.
             "/run": self.run_folder,
         }
 
     def _lay_out(self) -> None:
         (self.run_folder / "libvirt/libvirt-sock").unlink(missing_ok=True)
+        self._paths.driver.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name, line in _USERS.items():
+            (self._paths.driver / name).write_text(_with_user(Path("/etc", name), line))
         for folder in self._folders().values():
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if folder.name not in _USERS:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in ("qemu.conf", "libvirtd.conf"):
             text = fill(f"{name}.j2", TEMPLATES, lab=self._paths.name)
             (self._paths.driver / "etc" / name).write_text(text)
 
     def _tail(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
+
+
+def _with_user(file: Path, line: str) -> str:
+    """The text of /etc/passwd or /etc/group, with the line where its name is not in there."""
+    text = file.read_text()
+    names = {row.split(":")[0] for row in text.splitlines()}
+    return text if line.split(":")[0] in names else f"{text.rstrip()}\n{line}\n"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What the lab's hooks share. Mount points lie below /run, which outlives the change of the root.
 
-LAB=/run/enjoliver-lab
+LAB=${LAB:-/run/enjoliver-lab}
 
 # Messages and the output of programs, for the console and for the journal's `ignition`.
 lab_say() {
