@@ -10,6 +10,8 @@ class MatchboxSyncConfig(AppConfig):
 
     def ready(self) -> None:
         from matchbox_sync.receivers import sync_soon
+        from matchbox_sync.signals import content_decided
         from scheduling.signals import intent_changed
 
+        content_decided.connect(sync_soon, dispatch_uid="matchbox_sync.sync_on_decision")
         intent_changed.connect(sync_soon, dispatch_uid="matchbox_sync.sync_soon")

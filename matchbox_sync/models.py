@@ -160,6 +160,43 @@ class PendingChange(models.Model):
         return f"change {self.pk}: {self.summary}"
 
 
+class PlanState(models.TextChoices):
+    """How far a plan is."""
+
+    QUEUED = "queued", "queued"
+    RUNNING = "running", "running"
+    DONE = "done", "done"
+    FAILED = "failed", "failed"
+
+
+class PlanRun(models.Model):
+    """A plan that a worker makes for somebody who waits: a whole role takes minutes to render.
+
+    `result_zstd` holds the plan as JSON. It says what was true when it was made.
+    """
+
+    cluster = models.ForeignKey(Cluster, models.CASCADE, related_name="plans")
+    request = models.JSONField(help_text="What was asked for.")
+    title = models.CharField(max_length=300)
+    author = models.CharField(max_length=150)
+    state = models.CharField(max_length=8, choices=PlanState.choices, default=PlanState.QUEUED)
+    done = models.PositiveIntegerField(default=0, help_text="Machines looked at.")
+    total = models.PositiveIntegerField(default=0, help_text="Machines to look at.")
+    tries = models.PositiveSmallIntegerField(default=0)
+    message = models.CharField(max_length=500, blank=True, default="", help_text="Why it failed.")
+    created_at = models.DateTimeField()
+    heard_at = models.DateTimeField(help_text="Last sign of life of its worker.")
+    finished_at = models.DateTimeField(null=True, blank=True)
+    result_zstd = models.BinaryField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "plan"
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"plan {self.pk}: {self.title}"
+
+
 class MachineConfig(models.Model):
     """What one machine gets from one revision on: a verified document and the group's metadata.
 

@@ -4,7 +4,8 @@ import logging
 
 from celery import shared_task
 
-from matchbox_sync.services import sync_cluster
+from enjoliver.common.hints import hint
+from matchbox_sync.services import has_waiting_plans, run_next_plan, sync_cluster
 from scheduling.models import Cluster
 
 logger = logging.getLogger(__name__)
@@ -12,6 +13,18 @@ logger = logging.getLogger(__name__)
 
 @shared_task(name="matchbox_sync.tasks.run_sync", ignore_result=True)
 def run_sync() -> None:
-    """Sync every cluster; a cluster that another worker syncs right now is left to it."""
+    """Sync every cluster; a cluster that another worker syncs right now is left to it.
+
+    Plans that somebody waits for and nobody makes (their hint was lost) are asked for again.
+    """
     for cluster in Cluster.objects.order_by("pk"):
         sync_cluster(cluster=cluster)
+    if has_waiting_plans():
+        hint(run_plans)
+
+
+@shared_task(name="matchbox_sync.tasks.run_plans", ignore_result=True)
+def run_plans() -> None:
+    """Make the plans that wait, the oldest first."""
+    while run_next_plan() is not None:
+        pass

@@ -10,6 +10,20 @@ from matchbox_sync.views.boot import (
     IpxeView,
     MetadataView,
 )
+from matchbox_sync.views.plans import (
+    DecisionView,
+    PendingChangesView,
+    PendingChangeView,
+    PlanRunView,
+    PlanView,
+)
+from matchbox_sync.views.revisions import (
+    DesiredView,
+    RevisionDiffView,
+    RevisionsView,
+    RevisionView,
+    RollbackView,
+)
 from matchbox_sync.views.sync import SyncNotifyView, TemplatesView, TemplateView
 
 urlpatterns = [
@@ -24,4 +38,19 @@ urlpatterns = [
     re_path(r"^assets/?$", AssetListView.as_view()),
     re_path(r"^assets/(?P<path>.+)$", AssetView.as_view()),
     re_path(r"^sync-notify/?$", SyncNotifyView.as_view()),
+    re_path(r"^api/v1/plan/?$", PlanView.as_view()),
+    re_path(r"^api/v1/plan/(?P<plan_id>[^/]+)/?$", PlanRunView.as_view()),
+    re_path(r"^api/v1/revisions/?$", RevisionsView.as_view()),
+    re_path(r"^api/v1/revisions/(?P<number>[^/]+)/?$", RevisionView.as_view()),
+    re_path(r"^api/v1/revisions/(?P<number>[^/]+)/rollback/?$", RollbackView.as_view()),
+    re_path(
+        r"^api/v1/revisions/(?P<other>[^/]+)/diff/(?P<number>[^/]+)/?$", RevisionDiffView.as_view()
+    ),
+    re_path(r"^api/v1/desired-configs/?$", DesiredView.as_view()),
+    re_path(r"^api/v1/pending-changes/?$", PendingChangesView.as_view()),
+    re_path(r"^api/v1/pending-changes/(?P<change_id>[^/]+)/?$", PendingChangeView.as_view()),
+    re_path(
+        r"^api/v1/pending-changes/(?P<change_id>[^/]+)/(?P<decision>[^/]+)/?$",
+        DecisionView.as_view(),
+    ),
 ]

@@ -14,6 +14,11 @@ PLACES = {
     "boot_id": uuid_of(-1),
     "name": "kubernetes-node",
     "path": "some/file",
+    "number": "1",
+    "other": "1",
+    "plan_id": "1",
+    "change_id": "1",
+    "decision": "approve",
 }
 """A new placeholder needs a plausible value here: the tests say so."""
 

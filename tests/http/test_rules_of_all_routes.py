@@ -22,6 +22,9 @@ OPERATORS = {
     ("GET", "/config"),
     ("GET", "/configs"),
     ("POST", "/shutdown"),
+    ("POST", "/api/v1/plan"),
+    ("POST", "/api/v1/revisions/<string:number>/rollback"),
+    ("POST", "/api/v1/pending-changes/<string:change_id>/<string:decision>"),
 }
 CONTRACT = {
     "/": "GET",
@@ -69,6 +72,16 @@ CONTRACT = {
     "/apidocs": "GET",
     "/apidocs/index.html": "GET",
     "/apispec_1.json": "GET",
+    "/api/v1/plan": "POST",
+    "/api/v1/plan/<string:plan_id>": "GET",
+    "/api/v1/revisions": "GET",
+    "/api/v1/revisions/<string:number>": "GET",
+    "/api/v1/revisions/<string:number>/rollback": "POST",
+    "/api/v1/revisions/<string:other>/diff/<string:number>": "GET",
+    "/api/v1/desired-configs": "GET",
+    "/api/v1/pending-changes": "GET",
+    "/api/v1/pending-changes/<string:change_id>": "GET",
+    "/api/v1/pending-changes/<string:change_id>/<string:decision>": "POST",
     "/v1/pre-reboot": "POST",
     "/v1/steady-state": "POST",
 }
