@@ -98,10 +98,19 @@ LAB_NEEDS = (
     Need("zstd", "to pack the machines' system", _program("zstd")),
     Need("systemd-container", "container machines", _program("systemd-nspawn")),
     Need("e2fsprogs", "disks of container machines", _program("mkfs.ext4")),
+    Need(
+        "kea-dhcp4-server",
+        "the documented DHCP examples are tested",
+        _program("kea-dhcp4"),
+        services=("kea-dhcp4-server",),
+    ),
+    Need("ipxe", "what those examples serve", _file("/usr/lib/ipxe/undionly.kpxe")),
+    Need("curl", "downloads from /assets are tested", _program("curl")),
 )
 LAB_VM_NEEDS = (
     Need("qemu-system-x86", "virtual machines", _program("qemu-system-x86_64")),
     Need("qemu-utils", "disks of virtual machines", _program("qemu-img")),
+    Need("ovmf", "virtual machines with UEFI", _file("/usr/share/OVMF/OVMF_CODE_4M.fd")),
     Need("ipxe-qemu", "virtual machines boot by iPXE", _file("/usr/lib/ipxe/qemu")),
     Need("libvirt-daemon", "keeps virtual machines", _program("libvirtd"), services=("libvirtd",)),
     Need("libvirt-daemon-driver-qemu", "libvirt's way to qemu", _has_libvirt_qemu),

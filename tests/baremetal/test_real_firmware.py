@@ -20,6 +20,7 @@ SECONDS = 240
 """For firmware in software emulation on a busy computer; some 30 s on an idle one."""
 pytestmark = [
     pytest.mark.lab,
+    pytest.mark.vm,
     pytest.mark.skipif(
         not (shutil.which("qemu-system-x86_64") and (OVMF / "OVMF_CODE_4M.fd").exists()),
         reason="qemu-system-x86 and ovmf are not installed",
