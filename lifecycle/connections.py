@@ -1,11 +1,13 @@
-"""What lifecycle says to the apps below: who is in maintenance, what a reinstall would destroy."""
+"""What lifecycle says to the apps below: who is held back, in maintenance, must not reinstall."""
 
 from __future__ import annotations
 
 from lifecycle.maintained import is_muted, maintenance_reasons, maintenance_refusal
 from lifecycle.services.members import reinstall_harm
+from lifecycle.services.release import released_machines, why_approval
 from lifecycle.services.strategies import add_refusal
 from machines.services import add_mute, add_reinstall_objection
+from matchbox_sync.services import set_approval_rule, set_release_policy
 from scheduling.services import add_kept_back
 
 
@@ -15,3 +17,5 @@ def connect() -> None:
     add_reinstall_objection(reinstall_harm)
     add_kept_back(maintenance_reasons)
     add_refusal(maintenance_refusal)
+    set_release_policy(released_machines)
+    set_approval_rule(why_approval)

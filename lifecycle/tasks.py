@@ -16,3 +16,9 @@ def look_after_machines() -> None:
     """Advance replacements, and end maintenance whose time is over."""
     services.advance_replacements()
     services.end_expired_maintenance()
+
+
+@shared_task(name="lifecycle.tasks.advance_rollouts", ignore_result=True)
+def advance_rollouts() -> None:
+    """Take every rollout a step further."""
+    services.advance_rollouts()

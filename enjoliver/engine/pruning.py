@@ -10,7 +10,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from enjoliver.common.leases import hold_lease
-from lifecycle.services import prune_attempts
+from lifecycle.services import prune_attempts, prune_rollouts
 from machines.services import prune_history, recheck_conflicts
 from matchbox_sync.services import prune_revisions
 from scheduling.models import Cluster
@@ -26,6 +26,7 @@ def prune_all() -> bool:
         before = timezone.now() - timedelta(days=settings.HISTORY_DAYS)
         prune_history(before=before)
         prune_attempts(before=before)
+        prune_rollouts(before=before)
         recheck_conflicts()
         SessionStore.clear_expired()
         for cluster in Cluster.objects.all():

@@ -1,6 +1,8 @@
 """The only writers of lifecycle's rows."""
 
+from lifecycle.services.advance import advance_cluster, advance_rollout, advance_rollouts
 from lifecycle.services.asking import Denied, Granted, ask_to_install
+from lifecycle.services.freezes import add_freeze, freezes_in_force, lift_freeze
 from lifecycle.services.gate import (
     end_stalled_installs,
     gate_limits,
@@ -17,6 +19,14 @@ from lifecycle.services.maintenance import (
     start_maintenance,
 )
 from lifecycle.services.members import read_members, reinstall_harm
+from lifecycle.services.membership import policy_of, refresh_members
+from lifecycle.services.policies import (
+    Applied,
+    apply_policy,
+    default_document,
+    delete_policy,
+    policy_document,
+)
 from lifecycle.services.progress import record_progress
 from lifecycle.services.replacement import (
     ReplacementPlan,
@@ -29,6 +39,18 @@ from lifecycle.services.replacement import (
 )
 from lifecycle.services.reports import Verdict, follow_desired, submit_report
 from lifecycle.services.retiring import retire_machine
+from lifecycle.services.rollouts import (
+    abort_rollout,
+    active_rollout,
+    confirm_stage,
+    ensure_rollouts,
+    pause_rollout,
+    prune_rollouts,
+    resume_rollout,
+    roll_back_rollout,
+    skip_machine,
+    start_rollout,
+)
 from lifecycle.services.slots import holder_id, lock_slot, release_slot, unlock_slot
 from lifecycle.services.strategies import (
     Leave,
@@ -40,43 +62,66 @@ from lifecycle.services.strategies import (
 )
 
 __all__ = [
+    "Applied",
     "Denied",
     "Granted",
     "Leave",
     "ReplacementPlan",
     "Verdict",
+    "abort_rollout",
+    "active_rollout",
+    "add_freeze",
     "add_refusal",
+    "advance_cluster",
     "advance_replacement",
     "advance_replacements",
+    "advance_rollout",
+    "advance_rollouts",
+    "apply_policy",
     "ask_to_install",
     "cancel_replacement",
     "choose_again",
+    "confirm_stage",
+    "default_document",
+    "delete_policy",
     "disable_strategy",
     "end_expired_maintenance",
     "end_maintenance",
     "end_stalled_installs",
+    "ensure_rollouts",
     "follow_desired",
+    "freezes_in_force",
     "gate_limits",
     "holder_id",
+    "lift_freeze",
     "lock_slot",
     "maintenance_machine_ids",
     "maintenance_refusal",
+    "pause_rollout",
     "plan_replacement",
+    "policy_document",
+    "policy_of",
     "prune_attempts",
+    "prune_rollouts",
     "read_leave",
     "read_members",
     "read_standing",
     "record_progress",
+    "refresh_members",
     "reinstall_harm",
     "release_install",
     "release_slot",
     "remove_refusal",
     "renew_grant",
     "report_install",
+    "resume_rollout",
     "retire_machine",
+    "roll_back_rollout",
     "set_strategy",
+    "skip_machine",
     "start_maintenance",
     "start_replacement",
+    "start_rollout",
     "submit_report",
     "unlock_slot",
 ]

@@ -1,7 +1,8 @@
 """FleetLock slots. The rule is `lifecycle.semaphore`; the truth is the group's row and its slots.
 
 A slot never frees itself: a machine that does not come back stays counted as unavailable until
-its holder unlocks or an operator releases the slot, with a reason.
+its holder unlocks or an operator releases the slot, with a reason. Groups of policies ask for leave
+(`lifecycle.services.leases`); `default`, and any other group, asks nobody.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -18,6 +20,7 @@ from enjoliver.common.errors import Conflict, InvalidInput, Unavailable
 from lifecycle.fleetlock import ClientIdentity
 from lifecycle.models import LockGroup, Slot
 from lifecycle.semaphore import Semaphore, SemaphoreFull
+from lifecycle.services.leases import full, note_release, note_return, take_policy_slot
 from machines.models import Machine
 from machines.services import record_event
 
@@ -46,16 +49,24 @@ def machine_behind(holder: str) -> Machine | None:
 def lock_slot(*, identity: ClientIdentity, now: datetime | None = None) -> None:
     """Take a slot for the holder, who may have it already (RecursiveLock).
 
-    Raises InvalidInput (unknown group), Conflict (all slots are held) and Unavailable (lost too
+    Raises InvalidInput (unknown group), Conflict (all slots are held; `not_now`: the group's policy
+    gives no leave; `other_authority`: another server holds the slots) and Unavailable (lost too
     many races; nothing was taken).
     """
+    if settings.FLEETLOCK_URL:
+        raise _elsewhere()
     now = now or timezone.now()
     for _ in range(_TRIES):
         group, semaphore = _read(identity.group)
+        if group.policy_id is not None:
+            machine = machine_behind(identity.id)
+            if take_policy_slot(group=group, identity=identity, machine=machine, now=now):
+                return
+            continue
         try:
             wanted = semaphore.recursive_lock(identity.id)
         except SemaphoreFull:
-            raise _full(group) from None
+            raise full(group) from None
         if wanted == semaphore:
             if group.held.filter(holder=identity.id).update(last_seen_at=now):
                 return
@@ -64,23 +75,33 @@ def lock_slot(*, identity: ClientIdentity, now: datetime | None = None) -> None:
     raise _contended()
 
 
-def unlock_slot(*, identity: ClientIdentity) -> None:
-    """Free the holder's slot; no error when it holds none (UnlockIfHeld). Raises as `lock_slot`."""
+def unlock_slot(*, identity: ClientIdentity, now: datetime | None = None) -> None:
+    """Free the holder's slot; no error when it holds none (UnlockIfHeld).
+
+    Raises InvalidInput (unknown group), Unavailable as `lock_slot`, and Conflict `other_authority`
+    when another server holds the slots and this holder has none here from before.
+    """
+    now = now or timezone.now()
     for _ in range(_TRIES):
         group, semaphore = _read(identity.group)
         if semaphore.unlock_if_held(identity.id) == semaphore:
+            if settings.FLEETLOCK_URL:
+                raise _elsewhere()
             return
         slot = group.held.select_related("machine").filter(holder=identity.id).first()
-        if slot and _free(group, slot, kind="slot_freed", message="unlocked by its holder"):
+        if slot and _free(
+            group, slot, kind="slot_freed", message="unlocked by its holder", now=now
+        ):
             return
     raise _contended()
 
 
-def release_slot(*, slot: Slot, actor: str, reason: str) -> None:
-    """Free the slot of a holder that will not come back.
+def release_slot(*, slot: Slot, actor: str, reason: str, now: datetime | None = None) -> None:
+    """Free the slot of a holder that will not come back; its rollout leaves the machine out.
 
     Raises InvalidInput without a reason, Conflict when the slot is free already.
     """
+    now = now or timezone.now()
     reason = reason.strip()
     if not reason:
         raise InvalidInput("a reason is needed", fields={"reason": "required"})
@@ -88,14 +109,14 @@ def release_slot(*, slot: Slot, actor: str, reason: str) -> None:
         group = LockGroup.objects.get(pk=slot.group_id)
         if not group.held.filter(pk=slot.pk).exists():
             raise Conflict("this slot is free already")
-        if _free(group, slot, kind="slot_released", message=reason, actor=actor):
+        if _free(group, slot, kind="slot_released", message=reason, actor=actor, now=now):
             return
     raise _contended()
 
 
 def _read(name: str) -> tuple[LockGroup, Semaphore]:
     """A group and who holds its slots; the version is read first, for the compare-and-swap."""
-    group = LockGroup.objects.filter(name=name).first()
+    group = LockGroup.objects.filter(name=name).select_related("policy").first()
     if group is None and name == DEFAULT_GROUP:
         group = LockGroup.objects.get_or_create(name=name)[0]
     if group is None:
@@ -128,10 +149,16 @@ def _take(group: LockGroup, holder: str, now: datetime) -> bool:
     return True
 
 
-def _free(group: LockGroup, slot: Slot, *, kind: str, message: str, actor: str = "") -> bool:
+def _free(
+    group: LockGroup, slot: Slot, *, kind: str, message: str, now: datetime, actor: str = ""
+) -> bool:
     with transaction.atomic():
         if not _swap(group) or not Slot.objects.filter(pk=slot.pk).delete()[0]:
             return False
+        if actor:
+            note_release(slot, actor, message, now)
+        else:
+            note_return(slot, now)
         record_event(
             kind=kind,
             level="warning" if actor else "info",
@@ -142,15 +169,10 @@ def _free(group: LockGroup, slot: Slot, *, kind: str, message: str, actor: str =
     return True
 
 
-def _full(group: LockGroup) -> Conflict:
-    held = [
-        f"{slot.holder} since {slot.acquired_at:%Y-%m-%dT%H:%M:%SZ}"
-        for slot in group.held.all()[:3]
-    ]
+def _elsewhere() -> Conflict:
     return Conflict(
-        "semaphore currently full, all slots are locked already"
-        + (f" (by {', '.join(held)})" if held else ""),
-        kind="failed_lock_semaphore_full",
+        f"slots are held by the FleetLock server at {settings.FLEETLOCK_URL}: ask there",
+        kind="other_authority",
     )
 
 

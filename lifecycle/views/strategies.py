@@ -20,7 +20,6 @@ from enjoliver.common.http import MachineView, OperatorView, json_response, pars
 from enjoliver.common.times import rfc3339
 from lifecycle.models import MachineStrategy, StrategyName
 from lifecycle.services import disable_strategy, holder_id, read_leave, set_strategy
-from lifecycle.services.slots import DEFAULT_GROUP
 from lifecycle.views import schemas
 from lifecycle.views.common import find_asking_machine, machine_part, with_boot_interface
 from machines.models import Machine
@@ -62,7 +61,7 @@ class StrategyView(OperatorView):
                 "enable": True,
                 "strategy": leave.strategy,
                 "request_raw_query": raw_query,
-                "lock": lock_of(machine),
+                "lock": lock_of(machine, leave.group),
             }
         )
 
@@ -118,9 +117,10 @@ class StrategyListView(MachineView):
         return json_response([_row(row) for row in rows])
 
 
-def lock_of(machine: Machine) -> dict[str, str]:
+def lock_of(machine: Machine, group: str) -> dict[str, str]:
     """Where `machine` takes its slot: the FleetLock server's base URL, the group and its id."""
-    return {"url": settings.API_URI, "group": DEFAULT_GROUP, "id": holder_id(machine)}
+    url = settings.FLEETLOCK_URL or settings.API_URI
+    return {"url": url, "group": group, "id": holder_id(machine)}
 
 
 def read_strategy(body: bytes) -> StrategyName:

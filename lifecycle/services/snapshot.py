@@ -1,0 +1,327 @@
+"""Everything that a step of a rollout depends on, read in a constant number of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import BooleanField, Case, Count, F, Max, Q, QuerySet, Value, When
+
+from lifecycle.maintained import maintenance_machine_ids
+from lifecycle.models import AgentProgress, RollingPolicy, Rollout, RolloutMachine, Slot
+from lifecycle.progress import BAD_STEPS
+from lifecycle.rules.amounts import Amount
+from lifecycle.rules.budget import Member
+from lifecycle.rules.decide import decide
+from lifecycle.rules.order import CONTROL_PLANE_FIRST, WORKERS_FIRST
+from lifecycle.rules.rollout import Decision, FinishedStage, Machine, Row, Rules, Snapshot
+from lifecycle.rules.stages import Stage
+from lifecycle.rules.states import (
+    ACTIVE_STATES,
+    DONE,
+    FAILED,
+    NO_STRATEGY,
+    POWEROFF,
+    SKIPPED,
+    UNFINISHED_STATES,
+    UPDATING,
+)
+from lifecycle.rules.windows import is_open, next_opening
+from lifecycle.services.away import (
+    domain_sizes,
+    heard_since,
+    in_service,
+    quiet_reason,
+    read_away,
+    read_control_plane,
+)
+from lifecycle.services.freezes import freeze_reason
+from lifecycle.services.gates import read_gates
+from machines.states import State
+
+_PLACE = (
+    "machine_id",
+    "position",
+    "stage",
+    "wave",
+    "state",
+    "reason",
+    "opened_at",
+    "updating_at",
+    "returned_at",
+    "ready_at",
+    "deadline_at",
+    "finished_at",
+)
+_MACHINE = (
+    "machine__policy_member__policy_id",
+    "machine__policy_member__domain",
+    "machine__policy_member__is_control_plane",
+    "machine__assignment__fqdn",
+    "machine__boot_mac",
+    "machine__ignition_report__reported_at",
+    "is_current",
+    "machine__reinstall_requested_at",
+    "machine__state",
+    "machine__strategy__is_enabled",
+    "machine__strategy__strategy",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """A held slot, as far as a rollout minds."""
+
+    is_lost: bool
+    may_be_off: bool
+
+
+def rules_of(policy: RollingPolicy) -> Rules:
+    """The policy's present rules for a step."""
+    return Rules(
+        limits=policy.limits,
+        failure_threshold=Amount.read(policy.failure_threshold),
+        return_time=timedelta(seconds=policy.return_seconds),
+        settle_time=timedelta(seconds=policy.settle_seconds),
+        gate_patience=timedelta(seconds=policy.gate_seconds),
+        has_slots=not settings.FLEETLOCK_URL,
+    )
+
+
+def read_snapshot(rollout: Rollout, policy: RollingPolicy, now: datetime) -> Snapshot:
+    """What `decide` looks at, for a rollout of `policy` (with its cluster loaded)."""
+    return _Reader(rollout, policy, now).read()
+
+
+def look_ahead(rollout: Rollout, policy: RollingPolicy, now: datetime) -> tuple[Snapshot, Decision]:
+    """The snapshot and what the next step would be; nothing is changed."""
+    seen = read_snapshot(rollout, policy, now)
+    return seen, decide(seen)
+
+
+def hold_reason(policy: RollingPolicy, now: datetime) -> str:
+    """Why nothing moves under this policy, whatever its rollout says: a freeze or the window."""
+    frozen = freeze_reason(cluster_id=policy.cluster_id, policy_id=policy.pk, now=now)
+    return frozen or window_reason(policy, now)
+
+
+def window_reason(policy: RollingPolicy, now: datetime) -> str:
+    """Why no window lets anything move now; "" when one does, or there is none."""
+    windows = policy.parsed_windows
+    if is_open(windows, now):
+        return ""
+    opening = next_opening(windows, now)
+    when = f"{opening:%Y-%m-%d %H:%M} UTC" if opening else "an unknown time"
+    return f"the maintenance window is closed; the next one opens at {when}"
+
+
+def gates_reason(policy_id: int, now: datetime) -> str:
+    """Why no health gate lets anything move; "" when all are healthy, or there is none."""
+    bad = [gate for gate in read_gates([policy_id], now).get(policy_id, []) if not gate.is_healthy]
+    if not bad:
+        return ""
+    more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+    return f"the health gate {bad[0].name} fails: {bad[0].message}{more}"
+
+
+class _Reader:
+    """One read; each method is one part of the snapshot."""
+
+    def __init__(self, rollout: Rollout, policy: RollingPolicy, now: datetime) -> None:
+        self.rollout, self.policy, self.now = rollout, policy, now
+        self.away = read_away(policy, now, except_rollout=rollout.pk)
+        self.maintenance = maintenance_machine_ids(now=now)
+        self.slots = self._read_slots()
+        self.problems = self._read_problems()
+
+    def read(self) -> Snapshot:
+        rollout, policy, now = self.rollout, self.policy, self.now
+        rows, machines = self._read_places()
+        return Snapshot(
+            now=now,
+            state=rollout.state,
+            reason=rollout.reason,
+            rules=rules_of(policy),
+            stages=[Stage(**stage) for stage in rollout.stages],
+            stage=rollout.stage,
+            confirmed_stage=rollout.confirmed_stage,
+            order=rollout.order,
+            row_count=rollout.machines.count(),
+            rows=rows,
+            machines=machines,
+            finished=self._read_finished(),
+            total=in_service(policy.pk).count(),
+            domain_sizes=domain_sizes(policy),
+            away={pk: one.member for pk, one in self.away.items()},
+            control_plane=read_control_plane(
+                policy.cluster, policy.silent_seconds, now, except_rollout=rollout.pk
+            ),
+            hold=hold_reason(policy, now),
+            gates=gates_reason(policy.pk, now),
+            gates_failing_since=rollout.gates_failing_since,
+            peers=self._read_peers(),
+        )
+
+    def _places(self) -> QuerySet[RolloutMachine]:
+        """With `is_current`: the report's own digests against the desired ones, for the stored
+        verdict follows a changed desired config only a moment later."""
+        report, desired = "machine__ignition_report__", "machine__desired__"
+        is_same = (
+            Q(**{f"{report}sha512": F(f"{desired}sha512")})
+            | Q(**{f"{report}sha512": F(f"{desired}canonical_sha512")})
+            | Q(**{f"{report}canonical_sha512": F(f"{desired}canonical_sha512")})
+        )
+        rows = self.rollout.machines.order_by("position")
+        return rows.filter(state__in=(*UNFINISHED_STATES, FAILED)).annotate(
+            is_current=_as_flag(is_same)
+        )
+
+    def _read_places(self) -> tuple[list[Row], dict[int, Machine]]:
+        rows, machines = [], {}
+        for values in self._places().values_list(*_PLACE, *_MACHINE).iterator(2000):
+            row = Row(*values[: len(_PLACE)])
+            rows.append(row)
+            machines[row.machine_id] = self._machine(row, *values[len(_PLACE) :])
+        return rows, machines
+
+    def _machine(
+        self,
+        row: Row,
+        policy_id: int | None,
+        domain: str | None,
+        is_control_plane: bool | None,
+        fqdn: str | None,
+        mac: str,
+        reported_at: datetime | None,
+        is_current: bool,
+        reinstall_at: datetime | None,
+        state: str,
+        is_allowed: bool | None,
+        own_strategy: str | None,
+    ) -> Machine:
+        machine_id = row.machine_id
+        slot = self.slots.get(machine_id)
+        member = Member(machine_id, domain or "", bool(is_control_plane))
+        known = self.away.get(machine_id)
+        why_away = known.reason if known else ""
+        strategy = own_strategy if is_allowed and own_strategy else self.policy.strategy
+        found = Machine(
+            member=member,
+            name=fqdn or mac,
+            is_member=policy_id == self.policy.pk,
+            is_in_service=reported_at is not None,
+            why_away=why_away,
+            why_not=why_away,
+            is_current=bool(is_current) and reported_at is not None,
+            reported_at=reported_at,
+            has_slot=slot is not None,
+            is_slot_lost=slot is not None and slot.is_lost,
+            may_be_off=slot is not None and slot.may_be_off,
+            install_failed=state == State.INSTALL_FAILED,
+            problem=self._problem(row),
+            is_applied_by_itself=strategy == NO_STRATEGY,
+        )
+        return replace(found, why_not=why_away or self._why_not(found, reinstall_at, is_allowed))
+
+    def _why_not(
+        self, machine: Machine, reinstall_at: datetime | None, is_allowed: bool | None
+    ) -> str:
+        """Also of machines that are no members any more, who are in nobody's list."""
+        if is_allowed is False:
+            return "blocked by an operator: its strategy is disabled"
+        if machine.member.machine_id in self.maintenance:
+            return "it is in maintenance"
+        if machine.has_slot:
+            return "it holds a slot"
+        if reinstall_at is not None and machine.reported_at is not None:
+            return quiet_reason(machine.reported_at, reinstall_at, "")
+        return ""
+
+    def _read_slots(self) -> dict[int, _Slot]:
+        rows = Slot.objects.filter(machine__isnull=False).order_by()
+        found = rows.values_list("machine_id", "lost_at", "strategy")
+        return {
+            machine_id: _Slot(lost_at is not None, strategy == POWEROFF)
+            for machine_id, lost_at, strategy in found
+            if machine_id is not None
+        }
+
+    def _read_problems(self) -> dict[int, tuple[str, datetime]]:
+        """What agents of updating machines say that went wrong, and since when."""
+        mine = self.rollout.machines.filter(state=UPDATING)
+        rows = AgentProgress.objects.filter(
+            machine__in=mine.values("machine_id"),
+            verb__in=("report", "ready"),
+            step__in=sorted(BAD_STEPS),
+        ).order_by("verb")
+        found = rows.values_list("machine_id", "step", "reason", "since_at")
+        return {pk: (f"{step}: {reason}".rstrip(": "), at) for pk, step, reason, at in found}
+
+    def _problem(self, row: Row) -> str:
+        """Only what it said since it began: the failure of an earlier try is history."""
+        said = self.problems.get(row.machine_id)
+        since = row.updating_at
+        return said[0] if said and since and said[1] >= since else ""
+
+    def _read_finished(self) -> dict[int, FinishedStage]:
+        rows = (
+            self.rollout.machines.filter(state__in=(DONE, SKIPPED), finished_at__isnull=False)
+            .order_by()
+            .values("stage")
+            .annotate(number=Count("pk"), last_at=Max("finished_at"))
+        )
+        return {row["stage"]: FinishedStage(row["number"], row["last_at"]) for row in rows}
+
+    def _read_peers(self) -> Mapping[bool, str]:
+        """Order between two policies of one cluster, where each has a rollout."""
+        earliest, latest = heard_since(self.now, self.policy.silent_seconds)
+        is_ready = Q(
+            state__in=UNFINISHED_STATES,
+            machine__ignition_report__reported_at__range=(earliest, latest),
+        )
+        counted = (
+            RolloutMachine.objects.filter(
+                rollout__cluster_id=self.rollout.cluster_id,
+                rollout__state__in=ACTIVE_STATES,
+                state__in=(*UNFINISHED_STATES, FAILED),
+            )
+            .exclude(rollout_id=self.rollout.pk)
+            .order_by()
+            .values(
+                "rollout__policy_name",
+                "rollout__order",
+                "machine__policy_member__is_control_plane",
+            )
+            .annotate(number=Count("pk"), ready=Count("pk", filter=is_ready))
+        )
+        return peers_of(self.rollout.order, [dict(row) for row in counted])
+
+
+def peers_of(order: str, counted: list[dict[str, Any]]) -> dict[bool, str]:
+    """Who must wait for another policy's rollout, and why: of the control plane (True), or not.
+
+    A rollout that wants the control plane first is always obeyed, so that two never wait for each
+    other. Workers that cannot change (`ready` counts the others) hold up nobody.
+    """
+    found: dict[bool, str] = {}
+    for row in counted:
+        name, is_plane = (
+            row["rollout__policy_name"],
+            row["machine__policy_member__is_control_plane"],
+        )
+        if order == CONTROL_PLANE_FIRST and is_plane:
+            number = row["number"]
+            found[False] = f"the control plane goes first: {number} machines of policy {name}"
+        is_obeyed = order == WORKERS_FIRST and row["rollout__order"] != CONTROL_PLANE_FIRST
+        if is_obeyed and not is_plane and row["ready"]:
+            found[True] = f"the workers go first: {row['ready']} machines of policy {name}"
+    return found
+
+
+def _as_flag(condition: Q) -> Any:
+    return Case(
+        When(condition, then=Value(True)), default=Value(False), output_field=BooleanField()
+    )
