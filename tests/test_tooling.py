@@ -1,5 +1,6 @@
 """Set-up, Makefile and the test runner: what they promise."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -177,6 +178,23 @@ def test_a_user_without_sudo_is_told_what_to_have_run(apt, monkeypatch, tmp_path
 def test_set_up_says_how_it_is_used(capsys):
     assert set_up.main(["everything"]) == 2
     assert "run|test" in capsys.readouterr().out
+
+
+def test_each_part_of_set_up_has_all_of_the_ones_before(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(set_up, "make_venv", lambda: None)
+    monkeypatch.setattr(set_up, "install_python_packages", lambda part: None)
+    for part in set_up.PARTS:
+        monkeypatch.setattr(
+            set_up, "install_missing", lambda needs, part=part: asked.update({part: needs})
+        )
+        monkeypatch.setattr(set_up, "build", lambda programs: None)
+        set_up.set_up(part)
+    names = [[need.package for need in asked[part]] for part in set_up.PARTS]
+    for smaller, larger in itertools.pairwise(names):
+        assert larger[: len(smaller)] == smaller
+        assert len(larger) > len(smaller)
+    assert len(set(names[-1])) == len(names[-1])
 
 
 def test_a_failed_set_up_ends_with_the_advice(capsys, monkeypatch):
