@@ -109,7 +109,7 @@ LAB_NEEDS = (
 )
 LAB_VM_NEEDS = (
     Need("qemu-system-x86", "virtual machines", _program("qemu-system-x86_64")),
-    Need("qemu-utils", "disks of virtual machines", _program("qemu-img")),
+    Need("squashfs-tools", "the virtual machines' system", _program("mksquashfs")),
     Need("ovmf", "virtual machines with UEFI", _file("/usr/share/OVMF/OVMF_CODE_4M.fd")),
     Need("ipxe-qemu", "virtual machines boot by iPXE", _file("/usr/lib/ipxe/qemu")),
     Need("libvirt-daemon", "keeps virtual machines", _program("libvirtd"), services=("libvirtd",)),
