@@ -3,9 +3,11 @@
 from lifecycle.models.installs import (
     InstallAttempt,
     InstallGate,
+    InstallLimit,
     InstallOutcome,
     InstallReport,
     InstallWaiter,
+    LimitScope,
 )
 from lifecycle.models.maintenance import Maintenance
 from lifecycle.models.policies import (
@@ -33,9 +35,11 @@ __all__ = [
     "IgnitionReport",
     "InstallAttempt",
     "InstallGate",
+    "InstallLimit",
     "InstallOutcome",
     "InstallReport",
     "InstallWaiter",
+    "LimitScope",
     "LockGroup",
     "MachineStrategy",
     "Maintenance",

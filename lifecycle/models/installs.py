@@ -9,8 +9,50 @@ from django.db import models
 from machines.models import Machine
 
 
+class LimitScope(models.TextChoices):
+    """What a limit of installs is for; the names are those of `lifecycle.queueing.Keys`."""
+
+    SITE = "site", "site"
+    RACK = "rack", "rack"
+    ASSET_SERVER = "asset_server", "asset server"
+
+
+class InstallLimit(models.Model):
+    """How many machines may install at once at one site, in one rack or from one asset server."""
+
+    scope = models.CharField(max_length=16, choices=LimitScope.choices)
+    name = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        help_text="Which one: a site's name, a rack as its machines show it (site:dc1/rack:7), or "
+        "the machines' label asset-server. Empty: each one without a limit of its own.",
+    )
+    concurrency = models.PositiveIntegerField(help_text="Zero: nobody may install.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["scope", "name"], name="one_limit_each"),
+        ]
+        ordering = ["scope", "name"]
+
+    def __str__(self) -> str:
+        return f"{self.concurrency} at {self.get_scope_display()} {self.name or '(each)'}"
+
+
+class _Placed(models.Model):
+    """Where an install loads the network, as it was when the machine asked."""
+
+    site = models.CharField(max_length=128, blank=True, default="")
+    rack = models.CharField(max_length=400, blank=True, default="")
+    asset_server = models.CharField(max_length=128, blank=True, default="")
+
+    class Meta:
+        abstract = True
+
+
 class InstallGate(models.Model):
-    """How many machines of a site may install at once; `version` is its compare-and-swap counter.
+    """The install queue; `version` is the compare-and-swap counter of all its grants.
 
     `checked_at` is when the engine last looked: time that it did not see (it was away, or its
     clock stepped) is no silence of a machine.
@@ -34,7 +76,7 @@ class InstallOutcome(models.TextChoices):
     RELEASED = "released", "place given on by an operator"
 
 
-class InstallAttempt(models.Model):
+class InstallAttempt(_Placed):
     """One grant of the install gate. `attempt_id` travels in the header `X-Enjoliver-Attempt`."""
 
     machine = models.ForeignKey(Machine, models.CASCADE, related_name="install_attempts")
@@ -77,7 +119,7 @@ class InstallAttempt(models.Model):
         return max(self.last_asked_at, self.renewed_at or self.last_asked_at)
 
 
-class InstallWaiter(models.Model):
+class InstallWaiter(_Placed):
     """A machine in the queue before the gate; it drops out when it stops asking.
 
     The order of the queue is the order of the primary keys: unlike times they survive a clock
@@ -91,6 +133,10 @@ class InstallWaiter(models.Model):
     last_asked_at = models.DateTimeField()
 
     class Meta:
+        indexes = [
+            models.Index(fields=["rack", "id"], name="waiters_of_rack"),
+            models.Index(fields=["site", "id"], name="waiters_of_site"),
+        ]
         ordering = ["pk"]
 
     def __str__(self) -> str:

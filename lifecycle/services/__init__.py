@@ -11,6 +11,7 @@ from lifecycle.services.gate import (
 )
 from lifecycle.services.holding import read_standing, renew_grant
 from lifecycle.services.installs import report_install
+from lifecycle.services.limits import remove_limit, set_limit
 from lifecycle.services.maintenance import (
     end_expired_maintenance,
     end_maintenance,
@@ -111,12 +112,14 @@ __all__ = [
     "reinstall_harm",
     "release_install",
     "release_slot",
+    "remove_limit",
     "remove_refusal",
     "renew_grant",
     "report_install",
     "resume_rollout",
     "retire_machine",
     "roll_back_rollout",
+    "set_limit",
     "set_strategy",
     "skip_machine",
     "start_maintenance",

@@ -11,9 +11,16 @@ from django.db.models import F
 from django.utils import timezone
 
 from lifecycle.models import InstallAttempt, InstallGate, InstallOutcome, InstallWaiter
-from lifecycle.queueing import COUNTED_PLACES, GateLimits, may_enter, retry_after_seconds
+from lifecycle.queueing import SCOPES, GateLimits, Keys, retry_after_seconds
 from lifecycle.services.gate import gate_limits, look_at_gate
 from lifecycle.services.removed import unknown_when_removed
+from lifecycle.services.standing import (
+    Holder,
+    Standing,
+    find_standing,
+    keys_of,
+    read_holders,
+)
 from machines.models import Machine
 from machines.services import record_event, transition_machine
 from machines.states import State
@@ -30,11 +37,21 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The machine waits at `place` of the queue (1 is next). `locked_by`: a holder's raw query."""
+    """The machine waits at `place` of the queue (1 is next). `locked_by`: a holder's raw query.
+
+    `queue` names the rack or asset server whose limit is reached; "" for the site's.
+    """
 
     locked_by: str
     place: int
     retry_after_seconds: int
+    queue: str = ""
+
+
+def denied(standing: Standing, limits: GateLimits) -> Denied:
+    """The answer to a machine that stands so."""
+    wait = retry_after_seconds(place=standing.place, patience=limits.patience)
+    return Denied(standing.locked_by, standing.place, wait, standing.queue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +68,9 @@ def ask_to_install(
 ) -> Granted | Denied:
     """Grant `machine` a place at the gate, or keep its place in the queue.
 
-    A holder that asks again is granted again: the same attempt, its deadline pushed. Among the
-    machines that wait, the first in the queue that asks gets a free place.
+    A holder that asks again is granted again: the same attempt, its deadline pushed. A free place
+    at its site, in its rack and at its asset server is kept for the first in the queue who could
+    use it.
     """
     ask = _Ask(machine, raw_query, source, now or timezone.now(), gate_limits())
     with unknown_when_removed(machine.pk):
@@ -73,22 +91,23 @@ def _ask(ask: _Ask) -> Granted | Denied:
 def _try(ask: _Ask) -> Granted | Denied | None:
     """One try; None when it lost a race and must be made again."""
     gate = look_at_gate(now=ask.now, limits=ask.limits)
-    holders = list(gate.attempts.filter(outcome=InstallOutcome.OPEN).order_by("pk"))
+    holders = read_holders(gate)
     mine = next((held for held in holders if held.machine_id == ask.machine.pk), None)
     if mine:
         return _grant_again(mine, ask)
-    waiter_id = _keep_place(gate, ask)
-    live = gate.waiters.filter(last_asked_at__gte=ask.now - ask.limits.patience).order_by("pk")
-    live = live.exclude(machine_id__in=[held.machine_id for held in holders])
-    ahead = live.filter(pk__lt=waiter_id)[:COUNTED_PLACES].count()
-    if may_enter(ahead=ahead, holders=len(holders), concurrency=ask.limits.concurrency):
-        return _grant(gate, ask)
-    wait = retry_after_seconds(place=ahead + 1, patience=ask.limits.patience)
-    first = holders[0] if holders else live.first()
-    return Denied(name_of_holder(first, ask.limits), place=ahead + 1, retry_after_seconds=wait)
+    waiter_id, keys = _keep_place(gate, ask)
+    standing = find_standing(
+        gate=gate,
+        keys=keys,
+        waiter_id=waiter_id,
+        holders=holders,
+        settings=ask.limits,
+        now=ask.now,
+    )
+    return denied(standing, ask.limits) if standing.door else _grant(gate, ask, keys)
 
 
-def _grant(gate: InstallGate, ask: _Ask) -> Granted | None:
+def _grant(gate: InstallGate, ask: _Ask, keys: Keys) -> Granted | None:
     granted = Granted(uuid.uuid4())
     try:
         with transaction.atomic():
@@ -104,6 +123,7 @@ def _grant(gate: InstallGate, ask: _Ask) -> Granted | None:
                 granted_at=ask.now,
                 last_asked_at=ask.now,
                 deadline_at=ask.now + ask.limits.deadline,
+                **keys._asdict(),
             )
             InstallWaiter.objects.filter(machine=ask.machine).delete()
     except IntegrityError:  # the same machine asked twice at once, and the other one was first
@@ -111,10 +131,13 @@ def _grant(gate: InstallGate, ask: _Ask) -> Granted | None:
     return granted
 
 
-def _grant_again(mine: InstallAttempt, ask: _Ask) -> Granted | None:
+def _grant_again(held: Holder, ask: _Ask) -> Granted | None:
     deadline = ask.now + ask.limits.deadline
-    still_open = InstallAttempt.objects.filter(pk=mine.pk, outcome=InstallOutcome.OPEN)
-    if not still_open.update(last_asked_at=ask.now, deadline_at=deadline, source=ask.source):
+    still_open = InstallAttempt.objects.filter(pk=held.attempt_pk, outcome=InstallOutcome.OPEN)
+    mine = still_open.first()
+    if mine is None or not still_open.update(
+        last_asked_at=ask.now, deadline_at=deadline, source=ask.source
+    ):
         return None
     # A twin of the request that was granted may have queued just after it.
     InstallWaiter.objects.filter(machine=ask.machine).delete()
@@ -128,8 +151,11 @@ def _grant_again(mine: InstallAttempt, ask: _Ask) -> Granted | None:
     return Granted(mine.attempt_id)
 
 
-def _keep_place(gate: InstallGate, ask: _Ask) -> int:
-    """Say that the machine still waits; it goes to the end if it is new or had dropped out."""
+def _keep_place(gate: InstallGate, ask: _Ask) -> tuple[int, Keys]:
+    """Say that the machine still waits; it goes to the end if it is new or had dropped out.
+
+    Its place in the queue, and where its install would load the network.
+    """
     mine = InstallWaiter.objects.filter(machine=ask.machine)
     alive_since = ask.now - ask.limits.patience
     if not mine.filter(last_asked_at__gte=alive_since).update(last_asked_at=ask.now):
@@ -140,17 +166,12 @@ def _keep_place(gate: InstallGate, ask: _Ask) -> int:
             raw_query=ask.raw_query,
             first_asked_at=ask.now,
             last_asked_at=ask.now,
+            **keys_of(ask.machine)._asdict(),
         )
         InstallWaiter.objects.bulk_create([waiter], ignore_conflicts=True)
     # No row: a twin of this request was granted just now, and the compare-and-swap will tell.
-    return mine.values_list("pk", flat=True).first() or 0
-
-
-def name_of_holder(first: InstallAttempt | InstallWaiter | None, limits: GateLimits) -> str:
-    """Who is in the way: `first` (a holder, else the head of the queue), or the setting."""
-    if first is None or limits.concurrency < 1:
-        return f"ENJOLIVER_INSTALL_CONCURRENCY={limits.concurrency}"
-    return first.raw_query
+    found = mine.values_list("pk", *SCOPES).first()
+    return (found[0], Keys(*found[1:])) if found else (0, keys_of(ask.machine))
 
 
 def _show_state(machine: Machine, answer: Granted | Denied) -> None:

@@ -9,9 +9,10 @@ from django.utils import timezone
 
 from enjoliver.common.errors import Conflict
 from lifecycle.models import InstallAttempt, InstallGate, InstallOutcome, InstallWaiter
-from lifecycle.queueing import COUNTED_PLACES, retry_after_seconds
-from lifecycle.services.asking import Denied, Granted, name_of_holder
+from lifecycle.queueing import SCOPES, Keys, retry_after_seconds
+from lifecycle.services.asking import Denied, Granted, denied
 from lifecycle.services.gate import DEFAULT_SITE, gate_limits, look_at_gate
+from lifecycle.services.standing import find_standing, keys_of, read_holders
 from machines.models import Machine
 
 
@@ -46,13 +47,16 @@ def read_standing(*, machine: Machine, now: datetime | None = None) -> Granted |
     if mine:
         return Granted(mine.attempt_id)
     gate = InstallGate.objects.filter(site=DEFAULT_SITE).first()
-    holder = InstallAttempt.objects.filter(gate=gate, **is_open).order_by("pk").first()
+    if gate is None:
+        return Denied("nobody", 1, retry_after_seconds(place=1, patience=limits.patience))
     live = InstallWaiter.objects.filter(gate=gate, last_asked_at__gte=now - limits.patience)
-    own_place = live.filter(machine=machine).values_list("pk", flat=True).first()
-    before = live.filter(pk__lt=own_place) if own_place else live
-    place = before[:COUNTED_PLACES].count() + 1
-    return Denied(
-        locked_by=name_of_holder(holder or live.order_by("pk").first(), limits),
-        place=place,
-        retry_after_seconds=retry_after_seconds(place=place, patience=limits.patience),
+    own = live.filter(machine=machine).values_list("pk", *SCOPES).first()
+    standing = find_standing(
+        gate=gate,
+        keys=Keys(*own[1:]) if own else keys_of(machine),
+        waiter_id=own[0] if own else None,
+        holders=read_holders(gate, now),
+        settings=limits,
+        now=now,
     )
+    return denied(standing, limits)

@@ -72,7 +72,8 @@ def _standing(answer: Granted | Denied) -> HttpResponse:
         granted[ATTEMPT_HEADER] = str(answer.attempt_id)
         granted[GRANT_HEADER] = str(int(gate_limits().deadline.total_seconds()))
         return granted
-    text = f"Locked by {answer.locked_by}\nplace {answer.place} in the queue\n"
+    queue = f" of {answer.queue}" if answer.queue else ""
+    text = f"Locked by {answer.locked_by}\nplace {answer.place} in the queue{queue}\n"
     denied = text_response(text, 403)
     denied["Retry-After"] = str(answer.retry_after_seconds)
     denied[PLACE_HEADER] = str(answer.place)
