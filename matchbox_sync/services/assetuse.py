@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from matchbox_sync.assets.folder import AssetFolder
 from matchbox_sync.assets.manifest import Asset
-from matchbox_sync.assets.naming import clean_path, guess_kind
+from matchbox_sync.assets.naming import clean_path, guess_kind, version_of_release
 from matchbox_sync.assets.signatures import check_signature
 from matchbox_sync.assets.uses import Use, uses_of_boot, uses_of_values
 from matchbox_sync.models import DesiredConfig, ProfileInForce, ProfileVersion
@@ -74,7 +74,7 @@ def asset_uses() -> list[Use]:
 def uses_of(path: str, uses: Iterable[Use], folder: AssetFolder) -> list[Use]:
     """Those uses that `path` serves; links in the folder are followed."""
     known = folder.read()
-    return [use for use in uses if _serves(path, folder.real_path(use.path), use, known)]
+    return [use for use in uses if _serves(path, use, _places(use, folder), known)]
 
 
 def missing_uses(uses: Iterable[Use] | None = None) -> list[Use]:
@@ -89,11 +89,11 @@ def list_assets(uses: Iterable[Use] | None = None) -> list[ListedAsset]:
     folder = AssetFolder(settings.ASSETS_PATH)
     known, present = folder.read(), set(folder.files())
     uses = asset_uses() if uses is None else uses
-    pairs = [(use, folder.real_path(use.path)) for use in uses]
+    pairs = [(use, _places(use, folder)) for use in uses]
     rows = []
     for path in sorted(known.keys() | present):
         asset = known.get(path)
-        used_by = [str(use) for use, real in pairs if _serves(path, real, use, known)]
+        used_by = [str(use) for use, places in pairs if _serves(path, use, places, known)]
         size = (folder.root / path).stat().st_size if path in present else 0
         rows.append(ListedAsset(path, _state(asset, path in present, size), size, asset, used_by))
     return rows
@@ -119,14 +119,32 @@ def verify_assets(
     return len(present & wanted if wanted else present), findings
 
 
-def _serves(path: str, real: str, use: Use, known: Mapping[str, Asset]) -> bool:
-    """Whether an asset is what `use` (at `real` behind links) is about.
+def _places(use: Use, folder: AssetFolder) -> list[str]:
+    """Where the file of `use` lies, behind links; or the folders that the installer looks into.
+
+    flatcar-install reads `version.txt` in the folder `current`, and takes the image from the folder
+    beside it that is named so.
+    """
+    real = folder.real_path(use.path)
+    if not use.is_folder or posixpath.basename(use.path) != "current":
+        return [real]
+    try:
+        text = (folder.root / real / "version.txt").read_text(errors="replace")
+    except OSError:
+        return [real]
+    version = version_of_release(text)
+    beside = posixpath.join(posixpath.dirname(use.path), version)
+    return [real, folder.real_path(beside)] if version else [real]
+
+
+def _serves(path: str, use: Use, places: Collection[str], known: Mapping[str, Asset]) -> bool:
+    """Whether an asset is what `use` is about; see `_places`.
 
     The installer takes the image, its signature and `version.txt` from a release's folder.
     """
     if use.is_folder:
-        return posixpath.dirname(path) == real and _kind(path, known) in ("image", "other")
-    return path == real
+        return posixpath.dirname(path) in places and _kind(path, known) in ("image", "other")
+    return path in places
 
 
 def _state(asset: Asset | None, is_present: bool, size: int) -> str:
@@ -139,13 +157,15 @@ def _state(asset: Asset | None, is_present: bool, size: int) -> str:
 
 def _is_there(use: Use, folder: AssetFolder) -> bool:
     """Whether the file is there; of a folder, whether an image lies in it."""
-    place = folder.root / folder.real_path(use.path)
+    places = [folder.root / place for place in _places(use, folder)]
     if not use.is_folder:
-        return place.is_file()
+        return places[0].is_file()
     known = folder.read()
     return any(
         file.is_file() and _kind(file.relative_to(folder.root).as_posix(), known) == "image"
-        for file in (place.iterdir() if place.is_dir() else ())
+        for place in places
+        if place.is_dir()
+        for file in place.iterdir()
     )
 
 

@@ -306,6 +306,16 @@ class TestVerify:
         rows = {row["path"]: row["used_by"] for row in run_json("list")}
         assert rows["r/image.img"] == ["default: install_version"]
 
+    def test_current_leads_to_the_version_that_its_text_names(self, used, source, cluster_values):
+        cluster_values(install_version="current")
+        source.write_text("FLATCAR_VERSION=4230.2.3\n")
+        run("add", source, "--path", "current/version.txt")
+        assert [use.by for use in missing_uses()] == ["install_version"]
+        run("add", source, "--path", "4230.2.3/flatcar_production_image.bin.bz2")
+        assert missing_uses() == []
+        for path in ("current/version.txt", "4230.2.3/flatcar_production_image.bin.bz2"):
+            assert "default: install_version" in refused("remove", path)
+
 
 class TestRemove:
     def test_what_is_in_use_stays_unless_forced(self, cluster, root, source, settings):
