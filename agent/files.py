@@ -10,6 +10,8 @@ from typing import Any
 
 MAX_BYTES = 16 << 20
 """No file that the agent reads is larger; a larger one counts as missing."""
+_PIECE = 1 << 16
+"""Asked for more than 4 MiB at once, files below /proc/sys fail in Linux 6.1 (ENOMEM)."""
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -50,12 +52,14 @@ def sync_folder(folder: Path) -> None:
 
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes | None:
     """The content of a file; None when it is missing, unreadable or larger than `limit`."""
+    data = bytearray()
     try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
+        with path.open("rb", buffering=0) as file:
+            while len(data) <= limit and (piece := file.read(_PIECE)):
+                data += piece
     except OSError:
         return None
-    return data if len(data) <= limit else None
+    return bytes(data) if len(data) <= limit else None
 
 
 def read_text(path: Path, limit: int = MAX_BYTES) -> str:

@@ -1,6 +1,8 @@
 """Settings, state, HTTP and waiting: what every verb stands on."""
 
+import errno
 import http.server
+import io
 import json
 import random
 import threading
@@ -16,7 +18,7 @@ from agent import VERSION, cli, commands
 from agent.client import Client, Unreachable
 from agent.config import BadSetting, Config, load_config
 from agent.environment import read_environment
-from agent.files import read_object, write_atomically
+from agent.files import read_bytes, read_object, write_atomically
 from agent.state import StateStore
 from agent.waits import Backoff
 
@@ -80,6 +82,32 @@ def test_what_is_kept_is_read_again(tmp_path_factory, document):
     store = StateStore(tmp_path_factory.mktemp("state"))
     store.write("update", document)
     assert store.read("update") == document
+
+
+class _KernelFile(io.FileIO):
+    """Reads like a file below /proc/sys on Linux 6.1: not with a buffer of 4 MiB or more."""
+
+    def read(self, size=-1, /):
+        if size < 0 or size >= 4 << 20:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return super().read(size)
+
+
+def test_a_kernels_file_is_read_in_pieces_that_it_gives(tmp_path, monkeypatch):
+    (tmp_path / "boot_id").write_bytes(b"c58412bb" * 20000)
+    raw = _KernelFile(tmp_path / "boot_id")
+
+    def open_it(path, mode, buffering=-1):
+        return raw if buffering == 0 else io.BufferedReader(raw)
+
+    monkeypatch.setattr(Path, "open", open_it)
+    assert read_bytes(tmp_path / "boot_id") == b"c58412bb" * 20000
+
+
+def test_a_file_that_is_too_large_counts_as_missing(tmp_path):
+    (tmp_path / "file").write_bytes(b"12345")
+    assert read_bytes(tmp_path / "file", limit=5) == b"12345"
+    assert read_bytes(tmp_path / "file", limit=4) is None
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch):
