@@ -14,34 +14,11 @@ from enjoliver.common.errors import Conflict, InvalidInput, NotFound
 from enjoliver.common.times import rfc3339
 from matchbox_sync.assets.digests import read_digests, read_sha512
 from matchbox_sync.assets.folder import AssetFolder, Staged
+from matchbox_sync.assets.incoming import Incoming, signature_of
 from matchbox_sync.assets.manifest import KINDS, Asset, Signature
-from matchbox_sync.assets.naming import (
-    clean_path,
-    guess_kind,
-    guess_version,
-    is_hidden,
-    version_of_release,
-)
+from matchbox_sync.assets.naming import clean_path, guess_kind, guess_version
 from matchbox_sync.assets.signatures import check_signature
 from matchbox_sync.services.assetuse import asset_uses, uses_of
-
-_SIGNATURES = (".sig", ".asc")
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A file that is to become an asset. Empty texts: found out from names and neighbours.
-
-    `is_signed`: refused without a signature when there is a keyring to check it with.
-    """
-
-    source: Path
-    path: str = ""
-    kind: str = ""
-    version: str = ""
-    sha512: str = ""
-    signature: Path | None = None
-    is_signed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,34 +63,6 @@ def add_assets(
     return added
 
 
-def files_of_release(directory: Path, *, path: str = "", version: str = "") -> list[Incoming]:
-    """The files of a release folder, e.g. Flatcar's: signatures with what they sign.
-
-    Without `path` they go below the release's version, where the installer looks for them.
-    Raises InvalidInput for a link that leads out of the folder.
-    """
-    release = directory.resolve()
-    names = [name for name in _names_below(release) if not is_hidden(name)]
-    if not names:
-        raise InvalidInput(f"{directory} holds no files")
-    text = (release / "version.txt").read_text() if "version.txt" in names else ""
-    version = version or version_of_release(text) or guess_version(f"{release.name}/x")
-    target = path.strip("/") or version or release.name
-    signed = {name: _signature_of(release / name) for name in names}
-    signatures = set(signed.values())
-    return [
-        Incoming(
-            release / name,
-            f"{target}/{name}",
-            version=version,
-            signature=signed[name],
-            is_signed=guess_kind(name) != "other",
-        )
-        for name in names
-        if release / name not in signatures
-    ]
-
-
 def remove_asset(path: str, *, is_forced: bool = False) -> Asset | None:
     """Remove an asset with its signature; raises NotFound, or Conflict while a cluster uses it.
 
@@ -152,8 +101,8 @@ def _staged(
         raise InvalidInput(f"{one.source} is no file")
     if one.kind and one.kind not in KINDS:
         raise InvalidInput(f"{one.kind} is no kind of asset: {', '.join(KINDS)}")
-    path = clean_path(_path_of(one))
-    signature_file = one.signature or _signature_of(one.source)
+    path = clean_path(one.place())
+    signature_file = one.signature or signature_of(one.source)
     if keyring and one.is_signed and not signature_file:
         raise InvalidInput(f"{one.source.name} has no signature to check with the keyring")
     staged = folder.stage(one.source, path, is_link=is_link)
@@ -208,12 +157,6 @@ def _merged(before: Asset | None, asset: Asset, *, is_same: bool) -> Added:
     return Added(kept, "unchanged")
 
 
-def _path_of(one: Incoming) -> str:
-    if not one.path or one.path.endswith("/"):
-        return f"{one.path}{one.source.name}"
-    return one.path
-
-
 def _check_digest(one: Incoming, staged: Staged) -> None:
     """Compare with the digest given, and with that of a `.DIGESTS` file beside the source."""
     expected = {read_sha512(one.sha512): "the one given"} if one.sha512 else {}
@@ -231,13 +174,6 @@ def _check_digest(one: Incoming, staged: Staged) -> None:
             )
 
 
-def _signature_of(source: Path) -> Path | None:
-    """The signature beside a file. Flatcar's `.DIGESTS.asc` is none: it holds the text itself."""
-    suffixes = _SIGNATURES[:1] if source.name.endswith(".DIGESTS") else _SIGNATURES
-    beside = (source.with_name(f"{source.name}{suffix}") for suffix in suffixes)
-    return next((file for file in beside if file.is_file()), None)
-
-
 def _checked_signature(
     staged: Staged, signature: Staged, keyring: Path | None, name: str
 ) -> Signature:
@@ -247,15 +183,3 @@ def _checked_signature(
     if found.state == "bad":
         raise InvalidInput(f"{name}: {found.remark}: nothing was added", kind="bad_signature")
     return replace(found, file=signature.path)
-
-
-def _names_below(release: Path) -> list[str]:
-    """All files below a folder, relative; a link counts when it leads to a file inside."""
-    names = []
-    for file in sorted(release.rglob("*")):
-        name = file.relative_to(release).as_posix()
-        if file.is_symlink() and not file.resolve().is_relative_to(release):
-            raise InvalidInput(f"{name} is a link that leads out of the folder")
-        if file.is_file():
-            names.append(name)
-    return names

@@ -13,15 +13,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from enjoliver.common.errors import EngineError
 from matchbox_sync.assets.advice import values_for
+from matchbox_sync.assets.incoming import Incoming, files_of_release
 from matchbox_sync.assets.manifest import KINDS
 from matchbox_sync.assets.table import asset_table
-from matchbox_sync.services.assets import (
-    Added,
-    Incoming,
-    add_assets,
-    files_of_release,
-    remove_asset,
-)
+from matchbox_sync.services.assets import Added, add_assets, remove_asset
 from matchbox_sync.services.assetuse import list_assets, verify_assets
 
 
@@ -45,9 +40,7 @@ class Command(BaseCommand):
         verify = verbs.add_parser("verify", help="read the files again, say what is wrong")
         verify.add_argument("paths", nargs="*", metavar="PATH")
         for verb in (add, verify):
-            verb.add_argument(
-                "--keyring", type=Path, help="OpenPGP keys that must have signed"
-            )
+            verb.add_argument("--keyring", type=Path, help="OpenPGP keys that must have signed")
         listing = verbs.add_parser("list", help="all assets, their state and who uses them")
         remove = verbs.add_parser("remove", help="remove an asset and its signature")
         remove.add_argument("path", metavar="PATH")
