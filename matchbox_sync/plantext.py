@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from matchbox_sync.advice import Advice
 from matchbox_sync.diff import as_text
 from matchbox_sync.planned import FAILED, FIRST, WAITING, Plan, PlannedGroup, summary_of
 
@@ -15,12 +17,14 @@ _SENTENCES = {
 }
 
 
-def plan_text(plan: Plan, *, with_diffs: bool = True) -> str:
+def plan_text(
+    plan: Plan, *, with_diffs: bool = True, advice: Mapping[int, Advice] | None = None
+) -> str:
     """All of a plan: counts, problems, then each identical change with its machines."""
-    return "\n".join(_lines(plan, with_diffs))
+    return "\n".join(_lines(plan, with_diffs, advice or {}))
 
 
-def _lines(plan: Plan, with_diffs: bool) -> Iterator[str]:
+def _lines(plan: Plan, with_diffs: bool, advice: Mapping[int, Advice]) -> Iterator[str]:
     yield f"Plan: {plan.title}"
     yield "  " + ", ".join(f"{number} {outcome}" for outcome, number in plan.counts.items())
     yield from (f"  {note}" for note in plan.notes)
@@ -28,18 +32,27 @@ def _lines(plan: Plan, with_diffs: bool) -> Iterator[str]:
         yield f"  PROBLEM {problem.profile or 'all profiles'}, {problem.stage}: {problem.message}"
     names = {machine.id: machine.name for machine in plan.machines}
     for group in plan.groups:
-        yield from _group_lines(group, names, with_diffs)
+        yield from _group_lines(group, names)
+        yield from _advice_lines(group, advice)
+        if with_diffs:
+            yield f"  on {names[group.sample_id]}:"
+            yield from (f"    {line}" for line in as_text(group.diff).split("\n"))
     for outcome, sentence in _SENTENCES.items():
         yield from _outcome_lines(plan, outcome, sentence)
 
 
-def _group_lines(group: PlannedGroup, names: Mapping[int, str], with_diffs: bool) -> Iterator[str]:
+def _group_lines(group: PlannedGroup, names: Mapping[int, str]) -> Iterator[str]:
     yield ""
     yield f"Change {group.number}, {_machines(len(group.machine_ids))}: {summary_of(group.diff)}"
     yield f"  {_some([names[pk] for pk in group.machine_ids])}"
-    if with_diffs:
-        yield f"  on {names[group.sample_id]}:"
-        yield from (f"    {line}" for line in as_text(group.diff).split("\n"))
+
+
+def _advice_lines(group: PlannedGroup, advice: Mapping[int, Advice]) -> Iterator[str]:
+    """What would be done to how many, and why not."""
+    said = [advice[pk] for pk in group.machine_ids if pk in advice]
+    for sentences in ([one.action for one in said], [one.blocked for one in said]):
+        for sentence, number in Counter(filter(None, sentences)).most_common():
+            yield f"  {number}: {sentence}"
 
 
 def _outcome_lines(plan: Plan, outcome: str, sentence: str) -> Iterator[str]:

@@ -6,7 +6,10 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from matchbox_sync import running
+from matchbox_sync.advice import Advice, set_advisor
 from matchbox_sync.models import DesiredConfig, PendingChange, Revision
+from matchbox_sync.running import set_running_source
 from matchbox_sync.services import set_approval_rule
 from matchbox_sync.tests.fleet import mac_of, place
 from matchbox_sync.tests.test_sync import change_value, site_snippet, sync
@@ -86,26 +89,38 @@ def test_revisions_are_listed_shown_and_compared(cluster, changed):
     assert [machine["mac"] for machine in alone["machines"]] == [mac_of(1)]
 
 
-def test_each_machine_is_listed_with_what_it_runs_and_shall_run(cluster, changed):
-    from django.utils import timezone
+@pytest.fixture
+def reports():
+    """Who runs what: machine id to digest, as an upper app would know it."""
+    digests: dict[int, str] = {}
+    before = running._source
+    set_running_source(lambda machine_ids: {pk: digests.get(pk, "") for pk in machine_ids})
+    yield digests
+    set_running_source(before)
 
-    from lifecycle.models import IgnitionReport
 
-    first = Revision.objects.get(number=1)
-    old = changed[0].configs.get(revision=first)
-    IgnitionReport.objects.create(
-        machine=changed[0],
-        is_up_to_date=False,
-        sha512=old.document_id,
-        reported_at=timezone.now(),
-        created_at=timezone.now(),
-    )
+def test_each_machine_is_listed_with_what_it_runs_and_shall_run(cluster, changed, reports):
+    old = changed[0].configs.get(revision__number=1)
+    reports[changed[0].pk] = old.canonical_sha512
+    reports[changed[1].pk] = "0" * 128  # nothing that we ever made
     rows = run_json("revision", "machines")
     assert [(row["running"], row["desired"], row["previous"]) for row in rows] == [
         (1, 2, 1),
         (None, 2, 1),
     ]
     assert "running unknown, desired 2, newest 2, previous 1" in run("revision", "machines")
+
+
+def test_a_plan_tells_what_an_upper_app_says_of_its_machines(cluster, changed):
+    said = {changed[0].pk: Advice("reboot under policy x", "outside of its window")}
+    set_advisor(lambda machine_ids: {pk: said[pk] for pk in machine_ids if pk in said})
+    try:
+        text = run("plan", "--set", "timezone=Europe/Paris", "--no-diff")
+        assert "  1: reboot under policy x\n  1: outside of its window" in text
+        machines = run_json("plan", "--set", "timezone=Europe/Paris")["machines"]
+        assert sorted(m["blocked"] for m in machines) == ["", "outside of its window"]
+    finally:
+        set_advisor(None)
 
 
 def test_a_change_is_approved_or_rejected_from_the_shell(cluster, changed, asks):

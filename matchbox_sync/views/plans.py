@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema
 from enjoliver.common.errors import InvalidInput, NotFound
 from enjoliver.common.hints import hint
 from enjoliver.common.http import MachineView, OperatorView, json_response
+from matchbox_sync.advice import advised
 from matchbox_sync.models import PendingChange, PlanRun
 from matchbox_sync.revisiondocs import change_document, plan_document
 from matchbox_sync.services import approve_change, read_result, reject_change, request_plan
@@ -62,7 +63,8 @@ class PlanRunView(MachineView):
         run = PlanRun.objects.select_related("cluster").filter(pk=number).first()
         if run is None:
             raise NotFound(f"there is no plan {number}")
-        return json_response(plan_document(run, read_result(run)))
+        result = read_result(run)
+        return json_response(plan_document(run, advised(result) if result else None))
 
 
 def _change(change_id: str) -> PendingChange:

@@ -87,7 +87,11 @@ _PLANNED_MACHINE = _object(
         "group": _NUMBER_OR_NULL,
         "reason": _TEXT,
         "is_document_changed": _FLAG,
-    }
+        "action": {"type": "string", "description": "What would be done to it."},
+        "blocked": {"type": "string", "description": "Why not, or not yet."},
+    },
+    "action",
+    "blocked",
 )
 _GROUP = _object(
     {

@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from enjoliver.common.errors import EngineError
+from matchbox_sync.advice import advise, advised
 from matchbox_sync.models import ChangeState, PendingChange
 from matchbox_sync.planned import Plan
 from matchbox_sync.plantext import plan_text
@@ -58,9 +59,11 @@ class Command(BaseCommand):
             raise CommandError(error.value) from error
         self.stderr.write("\r", ending="")
         if options["json"]:
-            self.stdout.write(json.dumps(plan.to_json(), indent=2, ensure_ascii=False))
+            document = advised(plan.to_json())
+            self.stdout.write(json.dumps(document, indent=2, ensure_ascii=False))
         else:
-            self.stdout.write(plan_text(plan, with_diffs=options["diff"]))
+            advice = advise([m.id for m in plan.machines if m.is_document_changed])
+            self.stdout.write(plan_text(plan, with_diffs=options["diff"], advice=advice))
         if not plan.is_good:
             raise CommandError("some configs cannot be made, see above")
 

@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from django.contrib import admin, messages
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.contrib import admin
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 
-from enjoliver.common.errors import EngineError
-from machines.admin import MachineAdmin, ReadOnlyInline, ReportedAdmin
+from machines.admin import ReportedAdmin
 from matchbox_sync.documents import load_document
 from matchbox_sync.models import (
-    DesiredConfig,
     MachineConfig,
     Problem,
     ProfileInForce,
     ProfileVersion,
     ReportedTemplate,
-    Revision,
     SyncState,
 )
-from matchbox_sync.services import assign_revision
 from matchbox_sync.views.assetspage import assets_page
 
 _SHOWN_BYTES = 200_000
-
-
-@admin.register(Revision)
-class RevisionAdmin(ReportedAdmin):
-    """Which configuration came when, and why."""
-
-    list_display = (
-        "number",
-        "cluster",
-        "cause",
-        "machines_changed",
-        "author",
-        "created_at",
-        "completed_at",
-    )
-    list_filter = ("cluster",)
-    list_select_related = ("cluster",)
-    search_fields = ("cause", "fingerprint")
-    exclude = ("profiles",)
 
 
 @admin.register(MachineConfig)
@@ -71,40 +44,6 @@ class MachineConfigAdmin(ReportedAdmin):
     def document_text(self, config: MachineConfig) -> str:
         text = load_document(config.document_id)[:_SHOWN_BYTES].decode(errors="replace")
         return format_html('<pre style="white-space:pre-wrap;max-height:60vh">{}</pre>', text)
-
-
-@admin.register(DesiredConfig)
-class DesiredConfigAdmin(ReportedAdmin):
-    """Which config each machine should run now."""
-
-    list_display = ("machine", "profile", "config", "is_held_back", "assigned_at")
-    list_select_related = ("machine", "config__machine", "config__revision")
-    list_filter = ("profile",)
-    search_fields = ("machine__uuid", "machine__boot_mac", "sha512")
-    actions: ClassVar[list[str]] = ["go_back"]
-
-    @admin.display(description="held back", boolean=True)
-    def is_held_back(self, desired: DesiredConfig) -> bool:
-        return desired.config_id != desired.newest_id
-
-    @admin.action(
-        description="Make the previous config the desired one again", permissions=["view"]
-    )
-    def go_back(self, request: HttpRequest, queryset: QuerySet[DesiredConfig]) -> None:
-        if not request.user.has_perm("matchbox_sync.change_desiredconfig"):
-            self.message_user(request, "You lack the permission.", messages.ERROR)
-            return
-        for desired in queryset.select_related("machine", "previous__revision"):
-            try:
-                if desired.previous is None:
-                    raise EngineError("it has no previous config")
-                assign_revision(
-                    machine=desired.machine,
-                    revision=desired.previous.revision,
-                    actor=request.user.get_username(),
-                )
-            except EngineError as error:
-                self.message_user(request, f"{desired.machine}: {error.value}", messages.ERROR)
 
 
 @admin.register(Problem)
@@ -166,15 +105,3 @@ class ReportedTemplateAdmin(ReportedAdmin):
     """Template texts that somebody recorded for readers."""
 
     list_display = ("name", "updated_at")
-
-
-class DesiredConfigInline(ReadOnlyInline):
-    """The desired config on the machine's page."""
-
-    model = DesiredConfig
-    fk_name = "machine"
-    ordering = ("pk",)
-    fields = ("profile", "config", "previous", "assigned_at")
-
-
-MachineAdmin.inlines = [*MachineAdmin.inlines, DesiredConfigInline]
