@@ -92,6 +92,11 @@ class _KernelFile(io.FileIO):
             raise OSError(errno.ENOMEM, "Cannot allocate memory")
         return super().read(size)
 
+    def readinto(self, buffer, /):
+        if len(buffer) >= 4 << 20:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return super().readinto(buffer)
+
 
 def test_a_kernels_file_is_read_in_pieces_that_it_gives(tmp_path, monkeypatch):
     (tmp_path / "boot_id").write_bytes(b"c58412bb" * 20000)
