@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from enjoliver.common.addresses import normalise_mac
 from machines.models import ChassisPort, ImportedLocation, Interface, Machine, MachineLocation
 from machines.topology import UNKNOWN, Location, locate
 
@@ -76,14 +75,6 @@ def find_locations(machine_ids: Collection[int]) -> dict[int, Location]:
 def keys_of(macs: Iterable[str], uuid: str, serial: str, fqdn: str) -> list[str]:
     """The keys that a line of an import may name a machine by; the first that is found counts."""
     return [key for key in (*macs, uuid, serial.lower(), fqdn.lower()) if key]
-
-
-def normalise_key(text: str) -> str:
-    """A key of an import in the one spelling that is stored; a MAC in any common spelling."""
-    try:
-        return normalise_mac(text.strip())
-    except ValueError:
-        return text.strip().lower()
 
 
 def _imported(keys: Collection[str]) -> Mapping[str, Location]:

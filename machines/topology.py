@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from enjoliver.common.addresses import normalise_mac
+
 MAX_DOMAIN_LENGTH = 128
 MAX_NAME_LENGTH = 120
 _RACK_AND_POSITION = re.compile(r"[a-z]+(\d{1,9})-[a-z]+(\d{1,9})", re.IGNORECASE | re.ASCII)
@@ -128,3 +130,11 @@ def failure_domain(chassis_names: Sequence[str], labels: Mapping[str, str], fqdn
     pair of switches share a domain), then the label `rack`, then the rack in its name.
     """
     return locate(chassis_names=chassis_names, labels=labels, fqdn=fqdn).failure_domain
+
+
+def normalise_key(text: str) -> str:
+    """A key of an import in the one spelling that is stored; a MAC in any common spelling."""
+    try:
+        return normalise_mac(text.strip())
+    except ValueError:
+        return text.strip().lower()

@@ -14,7 +14,12 @@ from machines.services.history import (
     record_events,
     remove_mute,
 )
-from machines.services.locations import ImportedCount, derive_locations, import_locations
+from machines.services.locations import (
+    ImportedCount,
+    derive_locations,
+    forget_locations,
+    import_locations,
+)
 from machines.services.moves import transition_machine
 from machines.services.operations import (
     add_reinstall_objection,
@@ -33,6 +38,7 @@ __all__ = [
     "add_reinstall_objection",
     "close_conflicts",
     "derive_locations",
+    "forget_locations",
     "forget_machine",
     "import_locations",
     "mark_installed",

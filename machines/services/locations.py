@@ -9,11 +9,11 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from machines.locations import find_locations, normalise_key
+from machines.locations import find_locations
 from machines.models import ImportedLocation, Interface, Machine, MachineLocation
 from machines.services.history import record_event
 from machines.signals import announce
-from machines.topology import Location
+from machines.topology import Location, normalise_key
 
 BATCH = 500
 _NAMES = ["site", "row", "rack", "chassis"]
@@ -84,6 +84,22 @@ def import_locations(
     known = _known_keys(wanted)
     unknown = tuple(sorted(wanted.keys() - known))
     return ImportedCount(len(new), len(other), len(gone), len(moved), unknown)
+
+
+def forget_locations(*, keys: Collection[str], actor: str) -> int:
+    """Take lines of imports back; the machines stand where their facts say. Returns how many."""
+    with transaction.atomic():
+        concerned = machines_of_keys(keys)
+        deleted = sum(
+            ImportedLocation.objects.filter(key__in=batch).delete()[0]
+            for batch in _batches(sorted(keys))
+        )
+        moved = derive_locations(concerned)
+        if deleted:
+            message = f"Locations: {deleted} removed."
+            record_event(kind="locations_imported", message=message, actor=actor)
+        announce(moved)
+    return deleted
 
 
 def machines_of_keys(keys: Collection[str]) -> set[int]:
