@@ -71,7 +71,6 @@ def journal(url: str, machine: LabMachine, lines: int) -> list[str]:
             return []
         newest = max(boots, key=lambda boot: str(boot["created_date"]))
         document = ask(f"{path}/{newest['boot_id']}").json()
+        return [str(line) for line in document["lines"]][-lines:]
     except (NoAnswer, KeyError, TypeError):
         return []
-    found = document.get("lines", []) if isinstance(document, dict) else document
-    return [str(line) for line in found][-lines:] if isinstance(found, list) else []

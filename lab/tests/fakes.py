@@ -133,17 +133,22 @@ class FakeEngine:
         return [f"control_plane_size: 3 → {control_plane}"]
 
 
+class Rows(dict[str, object]):
+    """Rows by MAC, to be changed; served as a list."""
+
+
 @contextmanager
 def views():
-    """A server with the engine's views: gives its URL, and its rows by MAC, to be changed."""
-    rows: dict[str, dict[str, object]] = {}
+    """A server with the engine's views: gives its URL, and its documents by path."""
+    served: dict[str, object] = {"/ui/view/machine": [], "/ui/view/states": []}
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             path = self.path.partition("?")[0]
-            documents = {"/ui/view/machine": list(rows.values()), "/ui/view/states": []}
-            body = json.dumps(documents.get(path)).encode()
-            self.send_response(200 if path in documents else 404)
+            document = served.get(path)
+            rows = list(document.values()) if isinstance(document, Rows) else document
+            body = b"text" if path == "/text" else json.dumps(rows).encode()
+            self.send_response(200 if path in served else 404)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -155,7 +160,7 @@ def views():
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}", rows
+            yield f"http://127.0.0.1:{server.server_port}", served
         finally:
             server.shutdown()
             thread.join()

@@ -15,7 +15,7 @@ from lab.arguments import add_arguments
 from lab.errors import LabFailed
 from lab.ledger import Ledger
 from lab.paths import LabPaths
-from lab.tests.fakes import FakeDriver, FakeEngine, FakeNetwork, row, views
+from lab.tests.fakes import FakeDriver, FakeEngine, FakeNetwork, Rows, row, views
 
 NOW = "2099-01-01T00:00:00Z"
 
@@ -60,7 +60,8 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
-    with views() as (url, rows):
+    with views() as (url, served):
+        served["/ui/view/machine"] = rows = Rows()
         one = Bench(tmp_path, url, rows)
         monkeypatch.setattr(netns, "is_root", lambda: True)
         monkeypatch.setattr(
