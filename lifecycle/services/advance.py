@@ -9,7 +9,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
-from lifecycle.models import AgentProgress, RollingPolicy, Rollout
+from lifecycle.models import AgentProgress, RollingPolicy, Rollout, Slot
 from lifecycle.rules.decide import decide
 from lifecycle.rules.rollout import Decision, Row, Snapshot
 from lifecycle.rules.states import (
@@ -51,15 +51,16 @@ def advance_cluster(*, cluster: Cluster, now: datetime | None = None) -> None:
     look_at_clock(cluster, now)
     refresh_members(cluster_id=cluster.pk)
     ensure_rollouts(cluster=cluster, now=now)
-    _watch(cluster, now)
+    lost = watch_leases(cluster=cluster, now=now)
     rollouts = Rollout.objects.filter(cluster=cluster, state__in=ACTIVE_STATES)
     for pk in rollouts.order_by("pk").values_list("pk", flat=True):
         advance_rollout(rollout_id=pk, now=now)
+    _pause_for(lost, now)
 
 
-def _watch(cluster: Cluster, now: datetime) -> None:
-    """A holder that is lost pauses the rollout of its group's policy, whatever it came from."""
-    for slot in watch_leases(cluster=cluster, now=now):
+def _pause_for(lost: Sequence[Slot], now: datetime) -> None:
+    """A holder that is lost pauses its policy's rollout, also when an earlier one let it go."""
+    for slot in lost:
         name = slot.machine.boot_mac if slot.machine else slot.holder
         pause_by_engine(
             policy_id=slot.group.policy_id,

@@ -66,8 +66,9 @@ class Applied:
 
 def policy_document(policy: RollingPolicy) -> Document:
     """A policy as `apply_policy` takes it."""
-    document = {name: getattr(policy, name) for name in FIELDS}
-    return document | {"cluster": policy.cluster.name}
+    document = {name: getattr(policy, name) for name in FIELDS} | {"cluster": policy.cluster.name}
+    # A default is a member of its choices: a text, but of another type.
+    return {name: str(value) if FIELDS[name] is str else value for name, value in document.items()}
 
 
 def default_document() -> Document:

@@ -39,6 +39,7 @@ from lifecycle.rules.states import (
 )
 from lifecycle.services.away import heard_since
 from lifecycle.services.clocks import taking_slots
+from lifecycle.services.currency import as_flag, runs_desired
 from lifecycle.services.leases import renew_leases
 from machines.models import Machine
 from machines.services import record_event
@@ -102,10 +103,13 @@ def _unplaced(cluster: Cluster) -> QuerySet[PolicyMember]:
 
 def _members_behind() -> QuerySet[PolicyMember]:
     is_held = ~Q(machine__desired__config_id=F("machine__desired__newest_id"))
-    is_outdated = Q(machine__ignition_report__is_up_to_date=False)
-    return PolicyMember.objects.filter(
-        is_held | is_outdated, policy__is_enabled=True, machine__desired__isnull=False
-    ).order_by("pk")
+    is_outdated = Q(machine__ignition_report__isnull=False, is_current=False)
+    members = PolicyMember.objects.filter(policy__is_enabled=True, machine__desired__isnull=False)
+    return (
+        members.annotate(is_current=as_flag(runs_desired()))
+        .filter(is_held | is_outdated)  # type: ignore[misc] # the annotation is not known to it
+        .order_by("pk")
+    )
 
 
 def _read_behind(rows: QuerySet[PolicyMember]) -> list[Behind]:
@@ -120,7 +124,7 @@ def _read_behind(rows: QuerySet[PolicyMember]) -> list[Behind]:
         "machine__desired__sha512",
         "machine__desired__newest__document_id",
         "machine__ignition_report__reported_at",
-        "machine__ignition_report__is_up_to_date",
+        "is_current",
     )
     return [_behind(*row) for row in found]
 
@@ -136,9 +140,8 @@ def _behind(
     desired: str,
     newest: str,
     reported_at: datetime | None,
-    is_up_to_date: bool | None,
+    is_current: bool,
 ) -> Behind:
-    is_same = desired == newest and is_up_to_date is not False
     return Behind(
         machine_id=machine_id,
         policy_id=policy_id,
@@ -147,7 +150,7 @@ def _behind(
         from_number=from_number,
         to_number=to_number,
         reported_at=reported_at,
-        is_free=is_same or reported_at is None,
+        is_free=reported_at is None or (is_current and desired == newest),
     )
 
 
@@ -483,8 +486,8 @@ def send_back(rollout: Rollout, places: Sequence[RolloutMachine], actor: str) ->
     ids = [place.machine_id for place in places]
     busy = set(Slot.objects.filter(machine_id__in=ids).values_list("machine_id", flat=True))
     current = set(
-        Machine.objects.filter(pk__in=ids, ignition_report__is_up_to_date=True).values_list(
-            "pk", flat=True
+        rollout.machines.filter(runs_desired(), machine_id__in=ids).values_list(
+            "machine_id", flat=True
         )
     )
     numbers: dict[int, list[int]] = defaultdict(list)

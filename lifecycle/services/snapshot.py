@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import BooleanField, Case, Count, F, Max, Q, QuerySet, Value, When
+from django.db.models import Count, Max, Q, QuerySet
 
 from lifecycle.maintained import maintenance_machine_ids
 from lifecycle.models import AgentProgress, RollingPolicy, Rollout, RolloutMachine, Slot
@@ -38,6 +38,7 @@ from lifecycle.services.away import (
     read_away,
     read_control_plane,
 )
+from lifecycle.services.currency import as_flag, runs_desired
 from lifecycle.services.freezes import freeze_reason
 from lifecycle.services.gates import read_gates
 from machines.states import State
@@ -166,18 +167,8 @@ class _Reader:
         )
 
     def _places(self) -> QuerySet[RolloutMachine]:
-        """With `is_current`: the report's own digests against the desired ones, for the stored
-        verdict follows a changed desired config only a moment later."""
-        report, desired = "machine__ignition_report__", "machine__desired__"
-        is_same = (
-            Q(**{f"{report}sha512": F(f"{desired}sha512")})
-            | Q(**{f"{report}sha512": F(f"{desired}canonical_sha512")})
-            | Q(**{f"{report}canonical_sha512": F(f"{desired}canonical_sha512")})
-        )
-        rows = self.rollout.machines.order_by("position")
-        return rows.filter(state__in=(*UNFINISHED_STATES, FAILED)).annotate(
-            is_current=_as_flag(is_same)
-        )
+        rows = self.rollout.machines.filter(state__in=(*UNFINISHED_STATES, FAILED))
+        return rows.order_by("position").annotate(is_current=as_flag(runs_desired()))
 
     def _read_places(self) -> tuple[list[Row], dict[int, Machine]]:
         rows, machines = [], {}
@@ -319,9 +310,3 @@ def peers_of(order: str, counted: list[dict[str, Any]]) -> dict[bool, str]:
         if is_obeyed and not is_plane and row["ready"]:
             found[True] = f"the workers go first: {row['ready']} machines of policy {name}"
     return found
-
-
-def _as_flag(condition: Q) -> Any:
-    return Case(
-        When(condition, then=Value(True)), default=Value(False), output_field=BooleanField()
-    )
