@@ -3,8 +3,9 @@
 from machines.admin import MachineAdmin
 from scheduling.admin.assignments import AssignmentAdmin, AssignmentInline
 from scheduling.admin.clusters import ClusterAdmin
+from scheduling.admin.rules import RoleRuleAdmin
 from scheduling.admin.waiting import WaitingAdmin, WaitingInline
 
 MachineAdmin.inlines = [AssignmentInline, WaitingInline, *MachineAdmin.inlines]
 
-__all__ = ["AssignmentAdmin", "ClusterAdmin", "WaitingAdmin"]
+__all__ = ["AssignmentAdmin", "ClusterAdmin", "RoleRuleAdmin", "WaitingAdmin"]

@@ -17,6 +17,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from enjoliver.common.console import actor_of
 from enjoliver.common.errors import EngineError
 from scheduling.models import Cluster
+from scheduling.overview import read_overview
 from scheduling.schema import SCHEMA
 from scheduling.services import preview_values, set_values, update_cluster
 from scheduling.services.clusters import RULES
@@ -64,10 +65,10 @@ class ClusterAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyped
     form = ClusterForm
     fieldsets = (
         (None, {"fields": ("name", "created_at")}),
-        ("Placement", {"fields": RULES}),
+        ("Placement", {"fields": (*RULES, "placement")}),
         ("Values", {"fields": ("values_text", "schema")}),
     )
-    readonly_fields = ("name", "created_at", "schema")
+    readonly_fields = ("name", "created_at", "placement", "schema")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """There is one cluster so far."""
@@ -96,6 +97,35 @@ class ClusterAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyped
     def scheduling(self, cluster: Cluster) -> str:
         """Does it give roles by itself?"""
         return "on" if cluster.is_scheduling_enabled else "off"
+
+    @display(description="As it is")  # type: ignore[untyped-decorator]
+    def placement(self, cluster: Cluster) -> SafeString:
+        """How well the control plane is spread, and what is free."""
+        overview = read_overview(cluster)
+        rows = format_html_join(
+            "",
+            "<tr><td>{}</td><td>{} of 100</td><td>{}</td><td>{}</td></tr>",
+            (
+                (
+                    one.level,
+                    one.score,
+                    ", ".join(f"{name or 'unknown'}: {n}" for name, n in one.domains.items()),
+                    "survives" if one.quorum_survives else "does not survive",
+                )
+                for one in overview.spread
+            ),
+        )
+        return format_html(
+            "<p>{} members, spread {} of 100 by {}; {} nodes; {} spares kept free</p>"
+            "<table><thead><tr><th>Level</th><th>Spread</th><th>Members by domain</th>"
+            "<th>Quorum, when any one fails</th></tr></thead><tbody>{}</tbody></table>",
+            len(overview.members),
+            overview.score,
+            cluster.spread_level,
+            overview.node_count,
+            len(overview.spares),
+            rows,
+        )
 
     @display(description="All values")  # type: ignore[untyped-decorator]
     def schema(self, cluster: Cluster) -> SafeString:

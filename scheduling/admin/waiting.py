@@ -12,7 +12,7 @@ from unfold.decorators import display
 from enjoliver.common.console import actor_of, run_for_each
 from machines.admin import ReadOnlyInline, ReportedAdmin
 from scheduling.models import Waiting
-from scheduling.roles import CONTROL_PLANE_ROLES, RoleName, WaitCode
+from scheduling.roles import CONTROL_PLANE_ROLES, KEPT_OUT, RoleName, WaitCode
 from scheduling.services import assign_roles, readmit_machine
 
 _BADGES = {
@@ -20,7 +20,12 @@ _BADGES = {
     WaitCode.ADDRESS_IN_RANGE.label: "danger",
     WaitCode.NO_ADDRESS.label: "danger",
     WaitCode.FULL.label: "danger",
+    WaitCode.UNSUITABLE.label: "warning",
+    WaitCode.HELD.label: "warning",
     WaitCode.RELEASED.label: "warning",
+    WaitCode.RETIRED.label: "warning",
+    WaitCode.SPARE.label: "success",
+    WaitCode.ENOUGH.label: "success",
     WaitCode.DISABLED.label: "warning",
     WaitCode.SPREAD.label: "warning",
     WaitCode.CONTROL_PLANE.label: "info",
@@ -63,10 +68,12 @@ class WaitingAdmin(ReportedAdmin):
         """The kind of reason, in words."""
         return WaitCode(waiting.code).label
 
-    @admin.action(description="Let the scheduler have released machines", permissions=["assign"])
+    @admin.action(
+        description="Let the scheduler have released or retired machines", permissions=["assign"]
+    )
     def readmit(self, request: HttpRequest, queryset: QuerySet[Waiting]) -> None:
-        """Only released machines are touched; the others are the scheduler's anyway."""
-        rows = queryset.filter(code=WaitCode.RELEASED)
+        """Only machines that were taken out are touched; the others are the scheduler's anyway."""
+        rows = queryset.filter(code__in=KEPT_OUT)
 
         def call(row: Waiting) -> None:
             readmit_machine(machine=row.machine, actor=actor_of(request))

@@ -19,6 +19,7 @@ from scheduling.signals import announce_intent
 
 KeptBack = Callable[[], Mapping[int, str]]
 _kept_back: list[KeptBack] = []
+_NUMBERS = ("min_disk_bytes", "min_memory_bytes", "min_cpu_count", "count", "spares")
 
 
 def add_kept_back(reader: KeptBack) -> None:
@@ -89,6 +90,13 @@ def _validate(rule: RoleRule) -> None:
         name.replace("labels", "selector", 1): reason
         for name, reason in check_labels(rule.selector).items()
     }
+    problems |= {
+        name: "a number is expected" for name in _NUMBERS if not _is_number(getattr(rule, name))
+    }
+    if rule.count is None:
+        problems.pop("count", None)
+    if problems:
+        raise _refused(problems)
     try:
         rule.full_clean(exclude=["selector"], validate_unique=False)
     except ValidationError as error:
@@ -97,5 +105,13 @@ def _validate(rule: RoleRule) -> None:
             for name, reasons in error.message_dict.items()
         }
     if problems:
-        sentence = "; ".join(f"{name}: {reason}" for name, reason in problems.items())
-        raise InvalidInput(sentence, kind="invalid_rule", fields=problems)
+        raise _refused(problems)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _refused(problems: Mapping[str, str]) -> InvalidInput:
+    sentence = "; ".join(f"{name}: {reason}" for name, reason in problems.items())
+    return InvalidInput(sentence, kind="invalid_rule", fields=problems)

@@ -19,6 +19,7 @@ PLACES = {
     "plan_id": "1",
     "change_id": "1",
     "decision": "approve",
+    "rule_role": "node",
 }
 """A new placeholder needs a plausible value here: the tests say so."""
 
