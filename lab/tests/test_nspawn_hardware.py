@@ -26,7 +26,7 @@ def machine_with(*found: DiskSpec) -> LabMachine:
 
 
 @pytest.fixture
-def laid_out(tmp_path):
+def laid_out(tmp_path: Path):
     """Lays out a machine; its hardware folder."""
 
     def lay_out(machine: LabMachine) -> Path:

@@ -1,0 +1,385 @@
+"""Three control-plane machines and two nodes as containers, from nothing to the end of the story.
+
+`make lab-test` runs it, as root. One lab lives through all of it, so the steps are one test.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import netns
+from lab.bringup import up
+from lab.diagnosis import diagnose
+from lab.drivers.base import DriverFailed
+from lab.drivers.nspawn import NspawnDriver, bootdisk
+from lab.drivers.nspawn.cgroups import MOUNTS
+from lab.engine import OwnEngine
+from lab.errors import LabFailed
+from lab.fleetview import EngineView
+from lab.http import NoAnswer, ask
+from lab.lab import Lab, open_lab
+from lab.paths import LabPaths
+from lab.programs import marked
+from lab.takedown import down
+from lab.topology import DiskSpec, LabMachine, MachineSpec
+from lab.wait import until
+from lab.watch import Watch
+
+pytestmark = [pytest.mark.lab, pytest.mark.ignition]
+
+RACKS = {"m1": "1", "m2": "1", "m3": "2", "m4": "2", "m5": "3"}
+SIZE = 3
+REPORT_SECONDS = 3
+STRATEGIES = ("reboot", "kexec", "reboot", "kexec", "reboot")
+CONTROL_PLANE = "etcd-member,kubernetes-control-plane"
+
+
+@dataclass
+class Story:
+    """One lab, and what was seen of it."""
+
+    lab: Lab
+    say: Callable[[str], None]
+    step: str = ""
+    began: float = field(default_factory=time.monotonic)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def driver(self) -> NspawnDriver:
+        assert isinstance(self.lab.driver, NspawnDriver)
+        return self.lab.driver
+
+    @property
+    def engine(self) -> OwnEngine:
+        assert isinstance(self.lab.engine, OwnEngine)
+        return self.lab.engine
+
+    @property
+    def machines(self) -> tuple[LabMachine, ...]:
+        return self.lab.topology.machines
+
+    @contextmanager
+    def telling(self, step: str) -> Iterator[None]:
+        """A step; its failure names it, the machines that are not well, and their last words."""
+        self.step = step
+        started = time.monotonic()
+        self.say(f"== {step}")
+        try:
+            yield
+        except (AssertionError, LabFailed, DriverFailed, NoAnswer, OSError) as error:
+            raise AssertionError(f"step {step!r}: {error}\n{self.last_words()}") from error
+        self.seconds[step] = time.monotonic() - started
+
+    def last_words(self) -> str:
+        found = [f"engine:\n{self.engine.tail()}", *self.engine_errors()]
+        for name, sight in self.lab.sights().items():
+            found += diagnose(self.lab, name, sight.phase(), 0.0).lines()
+        return "\n".join(found)
+
+    def engine_errors(self) -> list[str]:
+        """What the engine's parts complained of."""
+        found = []
+        for log in sorted((self.lab.paths.engine / "logs").glob("*")):
+            lines = log.read_text(errors="replace").splitlines()
+            bad = [at for at, line in enumerate(lines) if "Traceback" in line or " ERROR " in line]
+            found += [f"{log.name}: {line}" for at in bad[-1:] for line in lines[at : at + 60]]
+        return found
+
+    # What is seen
+
+    def views(self) -> dict[str, EngineView]:
+        """What the engine says; nothing while it does not answer."""
+        return self.lab.engine_views() or {}
+
+    def where(self) -> str:
+        return "; ".join(f"{name} {sight.phase()}" for name, sight in self.lab.sights().items())
+
+    def wait(self, is_so: Callable[[], Any], what: str, seconds: float = 400.0) -> Any:
+        return until(is_so, seconds=seconds, what=what, every=0.5, last=self.where)
+
+    def wait_up_to_date(self, since: float, *, names: set[str] | None = None) -> None:
+        """Until they all have reported after `since` that they run what they should."""
+
+        def is_done() -> bool:
+            views = self.views()
+            wanted = names or {machine.name for machine in self.machines}
+            return wanted <= {
+                name
+                for name, view in views.items()
+                if view.is_up_to_date
+                and view.reported_at is not None
+                and view.reported_at.timestamp() >= since
+            }
+
+        self.wait(is_done, f"{', '.join(sorted(names or {'all machines'}))} up to date")
+
+    def show(self, machine: LabMachine) -> dict[str, Any]:
+        facts = json.loads(self.engine.manage("machine", "show", "--json", machine.mac))
+        assert isinstance(facts, dict)
+        return facts
+
+    def disk(self, machine: LabMachine) -> Path:
+        return self.driver.folder(machine).hardware / "dev/sda"
+
+    def grant(self, machine: LabMachine, strategy: str) -> None:
+        """Let one machine update, as an operator does by HTTP."""
+        password = (self.lab.paths.engine / "admin-password").read_text().strip()
+        token = base64.b64encode(f"admin:{password}".encode()).decode()
+        query = f"uuid={machine.uuid}&mac={machine.mac}&os=installed"
+        request = urllib.request.Request(
+            f"{self.engine.url}/lifecycle/rolling/{query}",
+            data=json.dumps({"strategy": strategy}).encode(),
+            headers={"Authorization": f"Basic {token}"},
+            method="POST",
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            assert answer.status == 200
+
+    def is_back(self, machine: LabMachine, since: float) -> bool:
+        """Whether its installed system started after `since`."""
+        at, phase, _ = self.driver.folder(machine).read_phases()[-1]
+        return phase == "installed" and at > since
+
+    def times_away(self, since: float) -> list[tuple[float, float, str]]:
+        """When each machine was not running its installed system: from, to, name."""
+        found = []
+        for machine in self.machines:
+            left = None
+            for at, phase, _ in self.driver.folder(machine).read_phases():
+                if phase != "installed" and left is None:
+                    left = at
+                elif phase == "installed" and left is not None:
+                    found.append((left, at, machine.name))
+                    left = None
+            assert left is None, f"{machine.name} is away"
+        return sorted(one for one in found if one[0] >= since)
+
+
+@pytest.fixture
+def story(tmp_path, own_topology, capsys):
+    """A lab of five that is not made yet, and of which nothing is left behind."""
+
+    def say(text: str) -> None:
+        with capsys.disabled():
+            print(text, flush=True)
+
+    specs = tuple(MachineSpec(name, memory_mib=768, rack=rack) for name, rack in RACKS.items())
+    topology = replace(
+        own_topology,
+        specs=specs,
+        control_plane=SIZE,
+        values={"lifecycle_update_polling_seconds": REPORT_SECONDS},
+    )
+    lab = open_lab(LabPaths(tmp_path, topology.name), topology)
+    told = Story(lab, say)
+    yield told
+    problems = down(told.lab, say)
+    say("  ".join(f"{step}: {seconds:.0f} s" for step, seconds in told.seconds.items()))
+    assert problems == []
+    assert not [name for name in netns.namespaces() if topology.name in name]
+    assert not marked(lab.paths.root)
+    assert not list(MOUNTS.glob(f"*/enj-{topology.name}-*"))
+    assert topology.name not in Path("/proc/self/mounts").read_text()
+
+
+def test_five_machines_from_nothing_through_all_that_can_happen(story):
+    with story.telling("come up, one killed in the middle of its install"):
+        since = up(story.lab, Watch(story.lab, story.say), story.say)
+        assert set(since) == set(RACKS)
+        victim = kill_in_the_middle_of_an_install(story)
+        story.driver.power_on(victim)
+        story.wait_up_to_date(0)
+        phases = [phase for _, phase, _ in story.driver.folder(victim).read_phases()]
+        kept = [phase for phase in phases if phase != "firmware"]
+        assert kept == ["discovery", "discovery", "installed"], f"{victim.name}: {kept}"
+    with story.telling("spread over racks by LLDP"):
+        check_spread(story)
+    with story.telling("a changed value rolls through, one machine at a time"):
+        roll_a_value_through(story)
+    with story.telling("the engine is away"):
+        engine_goes_away(story)
+    with story.telling("a reinstall keeps the machine's identity"):
+        reinstall(story)
+    with story.telling("a disk with data is refused"):
+        refuse_a_disk_with_data(story)
+
+
+def kill_in_the_middle_of_an_install(story: Story) -> LabMachine:
+    """Pull the plug of the first machine whose disk has the mark and no boot record yet."""
+
+    def find_installing() -> LabMachine | None:
+        for machine in story.machines:
+            with story.disk(machine).open("rb") as disk:
+                if disk.read(len(bootdisk.MARK)) == bootdisk.MARK:
+                    return machine
+        return None
+
+    victim = until(find_installing, seconds=300, what="a first install", every=0.002)
+    story.driver.power_off(victim, is_hard=True)
+    assert bootdisk.read_record(story.disk(victim)) is None, "it was done before it was killed"
+    assert story.driver.state(victim).power == "off"
+    story.say(f"{victim.name} was killed in the middle of its install")
+    return victim
+
+
+def check_spread(story: Story) -> None:
+    chassis = {}
+    for machine in story.machines:
+        (neighbour,) = story.show(machine)["neighbours"]
+        assert neighbour["chassis"] == machine.chassis
+        assert neighbour["port"] == f"p{machine.position}"
+        chassis[machine.name] = neighbour["chassis"]
+    views = story.views()
+    chosen = [name for name, view in views.items() if view.roles == CONTROL_PLANE]
+    nodes = [name for name, view in views.items() if view.roles == "kubernetes-node"]
+    assert (len(chosen), len(nodes)) == (SIZE, 2), str(views)
+    assert len({chassis[name] for name in chosen}) == SIZE, f"{chosen} of {chassis}"
+
+
+def roll_a_value_through(story: Story) -> None:
+    changed_at = time.time()
+    story.engine.manage("values", "set", "etc_hosts=192.0.2.7 changed.lab.test")
+    story.wait(
+        lambda: all(view.is_up_to_date is False for view in story.views().values()),
+        "every machine outdated",
+    )
+    assert story.times_away(changed_at) == [], "a machine restarted without leave"
+    granted_at = time.time()
+    for machine, strategy in zip(story.machines, STRATEGIES, strict=True):
+        story.grant(machine, strategy)
+    most_held = 0
+
+    def is_done() -> bool:
+        nonlocal most_held
+        most_held = max(most_held, slots_held(story))
+        views = story.views()
+        return bool(views) and all(view.is_up_to_date for view in views.values())
+
+    story.wait(is_done, "all machines up to date again", 600)
+    story.wait(lambda: slots_held(story) == 0, "the last slot given back")
+    away = story.times_away(granted_at)
+    for gone, back, name in away:
+        story.say(f"{name} was away from {gone - granted_at:.1f} s to {back - granted_at:.1f} s")
+    assert sorted(name for _, _, name in away) == sorted(RACKS), str(away)
+    for (_, back, first), (gone, _, second) in pairwise(away):
+        assert gone > back, f"{second} went down before {first} was back: {away}"
+    assert most_held == 1
+    check_strategies(story)
+
+
+def check_strategies(story: Story) -> None:
+    """Who was told to use kexec asked no firmware; everybody has the new value."""
+    for machine, strategy in zip(story.machines, STRATEGIES, strict=True):
+        console = story.driver.console(machine).read_text(errors="replace")
+        last_boot = console.rpartition("] reboots\r\n")[2]
+        assert ("boot.ipxe" in last_boot.partition("Ignition applied")[0]) is (strategy != "kexec")
+        hosts = story.driver.folder(machine).disks / "sda/upper/etc/hosts"
+        assert "changed.lab.test" in hosts.read_text()
+
+
+def slots_held(story: Story) -> int:
+    text = ask(f"{story.engine.url}/metrics").body.decode()
+    return sum(int(float(n)) for n in re.findall(r"^enjoliver_slots_held\S* (\S+)$", text, re.M))
+
+
+def engine_goes_away(story: Story) -> None:
+    """It stops; a machine restarts meanwhile, from its disk; it comes back and hears of all."""
+    story.engine.stop()
+    with pytest.raises(NoAnswer):
+        ask(f"{story.engine.url}/livez")
+    restarted, cut = story.machines[0], time.time()
+    story.driver.reset(restarted)
+    story.wait(lambda: story.is_back(restarted, cut), "a start from the disk without an engine")
+    waited = time.monotonic() + 2 * REPORT_SECONDS
+    story.wait(lambda: time.monotonic() > waited, "reports that nobody takes")
+    story.engine.start()
+    story.wait_up_to_date(time.time())
+    assert len(story.times_away(cut)) == 1
+
+
+def identity(story: Story, machine: LabMachine) -> Mapping[str, Any]:
+    view, facts = story.views()[machine.name], story.show(machine)
+    boot = next(one for one in facts["interfaces"] if one["is_boot"])
+    etc = story.driver.folder(machine).disks / "sda/upper/etc"
+    return {
+        "roles": view.roles,
+        "fqdn": boot["fqdn"],
+        "address": boot["address"],
+        "uuid": facts["uuid"],
+        "host name": (etc / "hostname").read_text(),
+        "machine id": (etc / "machine-id").read_text(),
+    }
+
+
+def reinstall(story: Story) -> None:
+    machine = next(one for one in story.machines if story.views()[one.name].roles == CONTROL_PLANE)
+    before, installed_at = identity(story, machine), story.show(machine)["installed_at"]
+    old = story.driver.folder(machine).disks / "sda/upper/etc/only-in-the-old-install"
+    old.write_text("x")
+    story.engine.manage("machine", "reinstall", machine.fqdn, "--reason", "the story asks for it")
+    asked_at = time.time()
+    story.driver.reset(machine)
+    story.wait_up_to_date(asked_at, names={machine.name})
+    facts = story.show(machine)
+    assert facts["reinstall_requested_at"] is None
+    assert facts["installed_at"] > installed_at
+    assert not old.exists()
+    assert identity(story, machine) == before
+
+
+def refuse_a_disk_with_data(story: Story) -> None:
+    """A sixth machine, whose only disk holds a file system: it says no, and writes nothing."""
+    wrong = MachineSpec("m6", memory_mib=768, rack="3", disks=(DiskSpec("sda", content="data"),))
+    topology = replace(story.lab.topology, specs=(*story.lab.topology.specs, wrong))
+    story.lab = open_lab(story.lab.paths, topology)
+    machine = story.machines[-1]
+    started = time.time()
+    before: list[tuple[int, bytes]] = []
+
+    def note_disk(text: str) -> None:
+        story.say(text)
+        if not before and story.disk(machine).exists():
+            before.extend(data_of(story.disk(machine)))
+
+    up(story.lab, Watch(story.lab, note_disk), note_disk)
+    assert before, "the disk was not looked at before the machine was switched on"
+
+    def has_failed() -> bool:
+        return any(
+            report["mac"] == machine.mac and not report["success"]
+            for report in ask(f"{story.engine.url}/lifecycle/coreos-install").json()
+        )
+
+    story.wait(has_failed, "the report of a failed install")
+    assert data_of(story.disk(machine)) == before
+    console = story.driver.console(machine).read_text(errors="replace")
+    assert "it carries data: a ext4 signature" in console
+    story.wait_up_to_date(started, names=set(RACKS))
+
+
+def data_of(disk: Path) -> list[tuple[int, bytes]]:
+    """All that is written on a sparse file, with its place."""
+    found, at = [], 0
+    with disk.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        while at < size:
+            try:
+                start = os.lseek(file.fileno(), at, os.SEEK_DATA)
+            except OSError:
+                break
+            at = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            found.append((start, os.pread(file.fileno(), at - start, start)))
+    return found
