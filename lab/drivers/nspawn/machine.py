@@ -123,8 +123,11 @@ class Supervisor:
         return lease.boot_url
 
     def _forget_lease(self) -> None:
-        run(["ip", "link", "set", LINK, "up"])
+        # Down first: an IPv6 address that is flushed while the link is up does not come back, and
+        # the system would wait a minute for it.
+        run(["ip", "link", "set", LINK, "down"])
         run(["ip", "address", "flush", "dev", LINK])
+        run(["ip", "link", "set", LINK, "up"])
         self._has_lease = False
 
     def _boot_network(self) -> int | None:
