@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
+from unfold.decorators import display
 
 from enjoliver.common.console import actor_of, reason_of
 from enjoliver.common.errors import EngineError
@@ -36,15 +37,24 @@ class PendingChangeAdmin(ReportedAdmin):
     list_filter = ("state", ("closed_at", admin.EmptyFieldListFilter))
     ordering = ("-pk",)
     fieldsets = (
-        (None, {"fields": ("summary", "state", "why", "affected", "author", "created_at")}),
+        (
+            None,
+            {"fields": ("summary", "state", "why", "profiles_affected", "author", "created_at")},
+        ),
         ("Decision", {"fields": ("decided_by", "decided_at", "reason", "revision", "closed_at")}),
     )
-    change_form_outer_after_template = "admin/matchbox_sync/decide.html"
+    readonly_fields = ("profiles_affected",)
+    change_form_outer_before_template = "admin/matchbox_sync/decide.html"
 
     @badge(description="state", ordering="state", label=_BADGES)
     def state_badge(self, change: PendingChange) -> str:
         """What was decided."""
         return change.get_state_display()
+
+    @display(description="profiles")  # type: ignore[untyped-decorator]
+    def profiles_affected(self, change: PendingChange) -> str:
+        """Whose configs would change."""
+        return ", ".join(change.affected)
 
     def get_urls(self) -> list[URLPattern]:
         """Also where the decision is sent to."""

@@ -42,7 +42,7 @@ class DesiredConfigAdmin(ReportedAdmin):
         "desired",
         "newest_number",
         "previous_number",
-        "is_held_back",
+        "turn",
         "assigned_at",
     )
     list_select_related = (
@@ -84,10 +84,10 @@ class DesiredConfigAdmin(ReportedAdmin):
         """The revision before the desired one."""
         return desired.previous.revision.number if desired.previous else None
 
-    @admin.display(description="held back", boolean=True)
-    def is_held_back(self, desired: DesiredConfig) -> bool:
+    @display(description="its turn", label={"held back": "warning"})  # type: ignore[untyped-decorator]
+    def turn(self, desired: DesiredConfig) -> str | None:
         """A policy has not opened it yet."""
-        return desired.config_id != desired.newest_id
+        return "held back" if desired.config_id != desired.newest_id else None
 
     @admin.action(description="Give these machines their newest config", permissions=["move"])
     def go_forward(self, request: HttpRequest, queryset: QuerySet[DesiredConfig]) -> None:

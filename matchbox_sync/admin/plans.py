@@ -177,4 +177,4 @@ def _names(machines: list[dict[str, Any]]) -> str:
     return f"{text} and {more} more" if more > 0 else text
 
 
-ClusterAdmin.change_form_outer_after_template = "admin/matchbox_sync/plan_values.html"
+ClusterAdmin.change_form_outer_before_template = "admin/matchbox_sync/plan_values.html"

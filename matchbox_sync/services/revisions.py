@@ -10,6 +10,7 @@ from matchbox_sync.models import (
     DesiredConfig,
     Document,
     MachineConfig,
+    PendingChange,
     ProfileInForce,
     ProfileVersion,
     Revision,
@@ -17,6 +18,11 @@ from matchbox_sync.models import (
 from scheduling.models import Cluster
 
 KEPT_REVISIONS = 30
+KEPT_CONTENTS = 10
+"""Of so many different contents the newest revision stays: each added machine makes a revision too,
+and what to go back to must not be pushed out by them."""
+
+KEPT_CHANGES = 200
 ReleasePolicy = Callable[[Revision, Collection[int]], Collection[int]]
 
 
@@ -58,10 +64,25 @@ def prune_revisions(*, cluster: Cluster, keep: int = KEPT_REVISIONS) -> int:
         MachineConfig.objects.filter(pk__in=doomed[start : start + 500]).delete()
     Revision.objects.filter(
         cluster=cluster, number__lte=newest - keep, configs__isnull=True
-    ).delete()
+    ).exclude(number__in=_newest_of_contents(cluster)).delete()
+    _prune_changes(cluster)
     _prune_versions(cluster)
     _prune_documents()
     return len(doomed)
+
+
+def _newest_of_contents(cluster: Cluster) -> list[int]:
+    """Numbers of the newest revisions of the last few contents."""
+    contents = Revision.objects.filter(cluster=cluster).order_by().values("fingerprint")
+    newest = contents.annotate(newest=Max("number")).order_by("-newest")
+    return list(newest.values_list("newest", flat=True)[:KEPT_CONTENTS])
+
+
+def _prune_changes(cluster: Cluster) -> None:
+    """Decisions of long ago; open ones say what the sync does."""
+    closed = PendingChange.objects.filter(cluster=cluster, closed_at__isnull=False)
+    old = list(closed.order_by("-pk").values_list("pk", flat=True)[KEPT_CHANGES:][:500])
+    PendingChange.objects.filter(pk__in=old).delete()
 
 
 def _prune_versions(cluster: Cluster) -> None:

@@ -9,6 +9,7 @@ from matchbox_sync.models import DesiredConfig, MachineConfig, PendingChange, Re
 from matchbox_sync.services import (
     approve_change,
     previous_content,
+    prune_revisions,
     roll_back,
     set_release_policy,
 )
@@ -172,6 +173,21 @@ def test_the_content_to_go_back_to_is_the_last_one_that_nobody_rejected(cluster,
     made = back(cluster)
     sync(cluster)
     assert previous_content(made) is None
+
+
+def test_what_to_go_back_to_is_not_pushed_out_by_added_machines(cluster, changed):
+    for number in range(3, 7):
+        place(number)
+        sync(cluster)
+    for pk in changed:  # the configs of revision 1 are nobody's previous ones
+        DesiredConfig.objects.filter(pk=pk).update(previous=None)
+    prune_revisions(cluster=cluster, keep=2)
+    assert list(Revision.objects.values_list("number", flat=True)) == [6, 5, 4, 3, 2, 1]
+    assert not MachineConfig.objects.filter(revision__number=1).exists()
+    back(cluster)
+    result = sync(cluster)
+    assert (result.rendered, result.reused) == (6, 0)
+    assert {pk: desired(pk).sha512 for pk in changed} == changed
 
 
 def test_membership_keeps_the_ports_that_are_in_force(cluster):
