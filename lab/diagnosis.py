@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ _CONSOLE_LINES = 25
 _JOURNAL_LINES = 40
 _CONSOLE_BYTES = 64 * 1024
 _SSH_SECONDS = 20.0
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)")
+"""Escape sequences of ECMA-48: CSI with its end, operating system commands, two-letter ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,13 @@ def last_lines(lab: Lab, machine: LabMachine, lines: int = _CONSOLE_LINES) -> li
             text = file.read().decode(errors="replace")
     except OSError:
         return []
-    return [readable(line) for line in text.splitlines()[-lines:]]
+    return [line for line in map(readable, text.splitlines()) if line.strip()][-lines:]
 
 
 def readable(line: str) -> str:
     """A console's line without what steers a terminal."""
-    return "".join(character for character in line if character.isprintable())
+    plain = _ESCAPE.sub("", line)
+    return "".join(character for character in plain if character.isprintable())
 
 
 def _journal(lab: Lab, machine: LabMachine) -> tuple[str, list[str]]:
