@@ -1,5 +1,6 @@
 """Change: rows are written by `lifecycle.services` only."""
 
+from lifecycle.models.gates import HealthGate, HealthGateKind, HealthGateState, HealthState
 from lifecycle.models.installs import (
     InstallAttempt,
     InstallGate,
@@ -32,6 +33,10 @@ __all__ = [
     "ChangeClock",
     "DomainLevel",
     "Freeze",
+    "HealthGate",
+    "HealthGateKind",
+    "HealthGateState",
+    "HealthState",
     "IgnitionReport",
     "InstallAttempt",
     "InstallGate",
