@@ -19,8 +19,10 @@ from lifecycle.services.maintenance import (
     maintenance_refusal,
     start_maintenance,
 )
+from lifecycle.services.making import ensure_rollouts
 from lifecycle.services.members import read_members, reinstall_harm
 from lifecycle.services.membership import policy_of, refresh_members
+from lifecycle.services.moves import active_rollout
 from lifecycle.services.policies import (
     Applied,
     apply_policy,
@@ -42,9 +44,7 @@ from lifecycle.services.reports import Verdict, follow_desired, submit_report
 from lifecycle.services.retiring import retire_machine
 from lifecycle.services.rollouts import (
     abort_rollout,
-    active_rollout,
     confirm_stage,
-    ensure_rollouts,
     pause_rollout,
     prune_rollouts,
     resume_rollout,

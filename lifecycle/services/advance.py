@@ -22,8 +22,9 @@ from lifecycle.rules.states import (
 )
 from lifecycle.services.clocks import LostRace, changing, clock_of, look_at_clock
 from lifecycle.services.leases import mark_lost, watch_leases
+from lifecycle.services.making import BATCH, ensure_rollouts
 from lifecycle.services.membership import refresh_members
-from lifecycle.services.rollouts import BATCH, ENGINE, ensure_rollouts, pause_by_engine, send_back
+from lifecycle.services.moves import ENGINE, pause_by_engine, send_back
 from lifecycle.services.snapshot import read_snapshot
 from machines.models import BootJournal
 from machines.services import record_event

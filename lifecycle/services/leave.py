@@ -21,8 +21,8 @@ from lifecycle.rules.states import (
     WAITING,
 )
 from lifecycle.services.away import read_budget
+from lifecycle.services.holds import gates_reason, hold_reason
 from lifecycle.services.membership import group_name
-from lifecycle.services.snapshot import gates_reason, hold_reason
 from machines.models import Machine
 
 BLOCKED = "blocked by an operator: the strategy of this machine is disabled"

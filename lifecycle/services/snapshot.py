@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Max, QuerySet
 
 from lifecycle.maintained import maintenance_machine_ids
 from lifecycle.models import AgentProgress, RollingPolicy, Rollout, RolloutMachine, Slot
@@ -16,11 +14,9 @@ from lifecycle.progress import BAD_STEPS
 from lifecycle.rules.amounts import Amount
 from lifecycle.rules.budget import Member
 from lifecycle.rules.decide import decide
-from lifecycle.rules.order import CONTROL_PLANE_FIRST, WORKERS_FIRST
 from lifecycle.rules.rollout import Decision, FinishedStage, Machine, Row, Rules, Snapshot
 from lifecycle.rules.stages import Stage
 from lifecycle.rules.states import (
-    ACTIVE_STATES,
     DONE,
     FAILED,
     NO_STRATEGY,
@@ -29,18 +25,16 @@ from lifecycle.rules.states import (
     UNFINISHED_STATES,
     UPDATING,
 )
-from lifecycle.rules.windows import is_open, next_opening
 from lifecycle.services.away import (
     domain_sizes,
-    heard_since,
     in_service,
     quiet_reason,
     read_away,
     read_control_plane,
 )
 from lifecycle.services.currency import as_flag, runs_desired
-from lifecycle.services.freezes import freeze_reason
-from lifecycle.services.gates import read_gates
+from lifecycle.services.holds import gates_reason, hold_reason
+from lifecycle.services.peers import read_peers
 from machines.states import State
 
 _PLACE = (
@@ -103,31 +97,6 @@ def look_ahead(rollout: Rollout, policy: RollingPolicy, now: datetime) -> tuple[
     return seen, decide(seen)
 
 
-def hold_reason(policy: RollingPolicy, now: datetime) -> str:
-    """Why nothing moves under this policy, whatever its rollout says: a freeze or the window."""
-    frozen = freeze_reason(cluster_id=policy.cluster_id, policy_id=policy.pk, now=now)
-    return frozen or window_reason(policy, now)
-
-
-def window_reason(policy: RollingPolicy, now: datetime) -> str:
-    """Why no window lets anything move now; "" when one does, or there is none."""
-    windows = policy.parsed_windows
-    if is_open(windows, now):
-        return ""
-    opening = next_opening(windows, now)
-    when = f"{opening:%Y-%m-%d %H:%M} UTC" if opening else "an unknown time"
-    return f"the maintenance window is closed; the next one opens at {when}"
-
-
-def gates_reason(policy_id: int, now: datetime) -> str:
-    """Why no health gate lets anything move; "" when all are healthy, or there is none."""
-    bad = [gate for gate in read_gates([policy_id], now).get(policy_id, []) if not gate.is_healthy]
-    if not bad:
-        return ""
-    more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-    return f"the health gate {bad[0].name} fails: {bad[0].message}{more}"
-
-
 class _Reader:
     """One read; each method is one part of the snapshot."""
 
@@ -163,7 +132,7 @@ class _Reader:
             hold=hold_reason(policy, now),
             gates=gates_reason(policy.pk, now),
             gates_failing_since=rollout.gates_failing_since,
-            peers=self._read_peers(),
+            peers=read_peers(rollout, policy, now),
         )
 
     def _places(self) -> QuerySet[RolloutMachine]:
@@ -265,48 +234,3 @@ class _Reader:
             .annotate(number=Count("pk"), last_at=Max("finished_at"))
         )
         return {row["stage"]: FinishedStage(row["number"], row["last_at"]) for row in rows}
-
-    def _read_peers(self) -> Mapping[bool, str]:
-        """Order between two policies of one cluster, where each has a rollout."""
-        earliest, latest = heard_since(self.now, self.policy.silent_seconds)
-        is_ready = Q(
-            state__in=UNFINISHED_STATES,
-            machine__ignition_report__reported_at__range=(earliest, latest),
-        )
-        counted = (
-            RolloutMachine.objects.filter(
-                rollout__cluster_id=self.rollout.cluster_id,
-                rollout__state__in=ACTIVE_STATES,
-                state__in=(*UNFINISHED_STATES, FAILED),
-            )
-            .exclude(rollout_id=self.rollout.pk)
-            .order_by()
-            .values(
-                "rollout__policy_name",
-                "rollout__order",
-                "machine__policy_member__is_control_plane",
-            )
-            .annotate(number=Count("pk"), ready=Count("pk", filter=is_ready))
-        )
-        return peers_of(self.rollout.order, [dict(row) for row in counted])
-
-
-def peers_of(order: str, counted: list[dict[str, Any]]) -> dict[bool, str]:
-    """Who must wait for another policy's rollout, and why: of the control plane (True), or not.
-
-    A rollout that wants the control plane first is always obeyed, so that two never wait for each
-    other. Workers that cannot change (`ready` counts the others) hold up nobody.
-    """
-    found: dict[bool, str] = {}
-    for row in counted:
-        name, is_plane = (
-            row["rollout__policy_name"],
-            row["machine__policy_member__is_control_plane"],
-        )
-        if order == CONTROL_PLANE_FIRST and is_plane:
-            number = row["number"]
-            found[False] = f"the control plane goes first: {number} machines of policy {name}"
-        is_obeyed = order == WORKERS_FIRST and row["rollout__order"] != CONTROL_PLANE_FIRST
-        if is_obeyed and not is_plane and row["ready"]:
-            found[True] = f"the workers go first: {row['ready']} machines of policy {name}"
-    return found
