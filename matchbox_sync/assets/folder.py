@@ -73,6 +73,7 @@ class AssetFolder:
         """Replace the manifest, atomically. Call with the lock held."""
         part = self.root / f"{MANIFEST}.part"
         with part.open("wb") as file:
+            os.fchmod(file.fileno(), _MODE)  # the engine may run as another user
             file.write(dump_manifest(assets))
             file.flush()
             os.fsync(file.fileno())
