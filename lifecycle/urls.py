@@ -2,6 +2,7 @@
 
 from django.urls import re_path
 
+from lifecycle import machineurls
 from lifecycle.views.fleetlock import PreRebootView, SteadyStateView
 from lifecycle.views.installs import (
     InstallAuthorizationView,
@@ -27,4 +28,5 @@ urlpatterns = [
     re_path(r"^lifecycle/progress/(?P<raw_query>.+?)/?$", ProgressView.as_view()),
     re_path(r"^v1/pre-reboot/?$", PreRebootView.as_view()),
     re_path(r"^v1/steady-state/?$", SteadyStateView.as_view()),
+    *machineurls.urlpatterns,
 ]

@@ -28,7 +28,7 @@ OUTCOME_COLOURS = {
 
 @admin.register(InstallGate)
 class InstallGateAdmin(LifecycleAdmin):
-    """Each site's gate: how many install, how many wait."""
+    """The install queue: how many install, how many wait."""
 
     list_display = ("site", "holders", "queue", "checked_at")
     list_select_related = False
@@ -97,7 +97,8 @@ class InstallAttemptAdmin(LifecycleAdmin):
 class InstallWaiterAdmin(LifecycleAdmin):
     """The queue, the next one first."""
 
-    list_display = ("machine", "first_asked_at", "last_asked_at")
+    list_display = ("machine", "site", "rack", "asset_server", "first_asked_at", "last_asked_at")
+    list_filter = ("site",)
     ordering = ("pk",)
 
 

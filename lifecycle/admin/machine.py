@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enjoliver.common.console import ReasonForm
+from lifecycle.admin.care import MACHINE_ACTIONS, MaintenanceInline
 from lifecycle.admin.strategies import STRATEGY_ACTIONS
 from lifecycle.models import (
     AgentProgress,
@@ -69,6 +71,7 @@ class InstallAttemptInline(ReadOnlyInline):
 
 MachineAdmin.inlines = [
     *MachineAdmin.inlines,
+    MaintenanceInline,
     AgentProgressInline,
     IgnitionReportInline,
     MachineStrategyInline,
@@ -76,4 +79,5 @@ MachineAdmin.inlines = [
     InstallReportInline,
     InstallAttemptInline,
 ]
-MachineAdmin.actions = (*MachineAdmin.actions, *STRATEGY_ACTIONS)  # type: ignore[assignment]
+MachineAdmin.actions = (*MachineAdmin.actions, *STRATEGY_ACTIONS, *MACHINE_ACTIONS)  # type: ignore[assignment]
+MachineAdmin.action_form = ReasonForm

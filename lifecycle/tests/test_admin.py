@@ -8,14 +8,22 @@ from django.urls import reverse
 from lifecycle.models import (
     IgnitionReport,
     InstallAttempt,
+    InstallLimit,
     InstallOutcome,
     InstallReport,
     InstallWaiter,
     MachineStrategy,
+    Replacement,
     Slot,
 )
 from lifecycle.progress import Said
-from lifecycle.services import ask_to_install, record_progress, report_install
+from lifecycle.services import (
+    ask_to_install,
+    record_progress,
+    report_install,
+    set_limit,
+    start_maintenance,
+)
 from lifecycle.tests.factories import (
     NOON,
     AttemptFactory,
@@ -26,6 +34,7 @@ from lifecycle.tests.factories import (
 )
 from machines.models import Event, Machine
 from machines.tests.factories import MachineFactory
+from scheduling.services import default_cluster
 
 pytestmark = pytest.mark.django_db
 MODELS = sorted(
@@ -62,6 +71,17 @@ def fleet():
     SlotFactory.create(machine=holder)
     said = Said("install", "gate", "it waits")
     record_progress(machine=waiter, said=said)
+    set_limit(scope="rack", name="", concurrency=5, actor="ada")
+    start_maintenance(machine=waiter, actor="ada", reason="a new disk")
+    Replacement.objects.create(
+        cluster=default_cluster(),
+        leaving=holder,
+        leaving_mac=holder.boot_mac,
+        reason="dead",
+        started_by="ada",
+        started_at=NOON,
+        step_at=NOON,
+    )
     return holder, waiter
 
 
@@ -71,10 +91,13 @@ def test_every_model_of_lifecycle_has_a_page():
         "IgnitionReport",
         "InstallAttempt",
         "InstallGate",
+        "InstallLimit",
         "InstallReport",
         "InstallWaiter",
         "LockGroup",
         "MachineStrategy",
+        "Maintenance",
+        "Replacement",
         "Slot",
     }
 
@@ -88,7 +111,9 @@ def test_each_list_and_each_page_renders(admin_client, fleet, model):
 
 
 @pytest.mark.parametrize(
-    "model", [m for m in MODELS if m is not MachineStrategy], ids=lambda model: model.__name__
+    "model",
+    [m for m in MODELS if m not in (MachineStrategy, InstallLimit)],
+    ids=lambda model: model.__name__,
 )
 def test_nobody_adds_or_deletes_by_hand(admin_client, fleet, model):
     assert admin_client.get(page(model, "add")).status_code == 403

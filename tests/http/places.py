@@ -20,6 +20,8 @@ PLACES = {
     "change_id": "1",
     "decision": "approve",
     "rule_role": "node",
+    "machine": mac_of(1),
+    "replacement_id": "1",
 }
 """A new placeholder needs a plausible value here: the tests say so."""
 
