@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import subprocess
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -32,7 +33,8 @@ def machine():
     return Topology(name="vms", driver="libvirt", specs=specs).machines[0]
 
 
-def _domain(machine: LabMachine, *, is_kvm: bool) -> ElementTree.Element:
+def _domain(machine: LabMachine, *, is_kvm: bool) -> Any:
+    """The description as a tree; untyped, since a test may expect what it asks for to be there."""
     text = fill(
         "domain.xml.j2",
         TEMPLATES,
@@ -127,8 +129,13 @@ class TestProbe:
     ):
         monkeypatch.delenv("LAB_ACCEL", raising=False)
         monkeypatch.setattr(probe, "_DEVICE", tmp_path)
-        tries = []
-        monkeypatch.setattr(probe, "boots", lambda *args: bool(tries.append(args)))
+        tries: list[Path] = []
+
+        def boots(kernel: Path, *_: Any) -> bool:
+            tries.append(kernel)
+            return False
+
+        monkeypatch.setattr(probe, "boots", boots)
         said: list[str] = []
         for _ in range(2):
             assert probe.choose(tmp_path, tmp_path / "k", "/bin/false", said.append) == "tcg"
