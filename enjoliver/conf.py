@@ -177,6 +177,18 @@ SETTINGS: tuple[Setting, ...] = (
         float,
     ),
     Setting(
+        "ENJOLIVER_GATE_FILES",
+        "",
+        "Directory of what health gates need: certificates, keys, tokens, kubeconfigs; they read "
+        "no file elsewhere. Default: health-gates/ in the state directory.",
+    ),
+    Setting(
+        "ENJOLIVER_GATE_COMMANDS",
+        "",
+        "Directory of the programs that health gates of the kind command may run. Default: none "
+        "may run.",
+    ),
+    Setting(
         "ENJOLIVER_DISK_BOOT",
         "true",
         "Installed machines get an iPXE script that boots their disk.",

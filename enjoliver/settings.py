@@ -63,6 +63,8 @@ SYNC_NOTIFY_TTL_SECONDS = _value("ENJOLIVER_SYNC_NOTIFY_TTL_SECONDS")
 INSTALL_CONCURRENCY = _value("ENJOLIVER_INSTALL_CONCURRENCY")
 INSTALL_DEADLINE_SECONDS = _value("ENJOLIVER_INSTALL_DEADLINE_SECONDS")
 INSTALL_QUEUE_SECONDS = _value("ENJOLIVER_INSTALL_QUEUE_SECONDS")
+GATE_FILES = Path(_value("ENJOLIVER_GATE_FILES") or STATE_DIR / "health-gates")
+GATE_COMMANDS = _value("ENJOLIVER_GATE_COMMANDS")
 DISK_BOOT = _value("ENJOLIVER_DISK_BOOT")
 HISTORY_DAYS = _value("ENJOLIVER_HISTORY_DAYS")
 NODE_NETWORKS = _value("ENJOLIVER_NODE_NETWORKS")
@@ -235,6 +237,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "lifecycle.tasks.end_stalled_installs",
         "schedule": 10.0,
         "options": {"expires": 10},
+    },
+    "health-gates": {
+        "task": "lifecycle.tasks.check_health_gates",
+        "schedule": 5.0,
+        "options": {"expires": 5},
     },
     "machines": {
         "task": "lifecycle.tasks.look_after_machines",

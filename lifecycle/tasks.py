@@ -22,3 +22,9 @@ def look_after_machines() -> None:
 def advance_rollouts() -> None:
     """Take every rollout a step further."""
     services.advance_rollouts()
+
+
+@shared_task(name="lifecycle.tasks.check_health_gates", ignore_result=True)
+def check_health_gates() -> None:
+    """Ask what the health gates of active rollouts ask, where it is due."""
+    services.check_due_gates()

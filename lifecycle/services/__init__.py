@@ -9,6 +9,9 @@ from lifecycle.services.gate import (
     prune_attempts,
     release_install,
 )
+from lifecycle.services.gates import GateVerdict, read_gates
+from lifecycle.services.healthchecks import Checked, check_due_gates, check_gates_now
+from lifecycle.services.healthgates import remove_health_gate, set_health_gate
 from lifecycle.services.holding import read_standing, renew_grant
 from lifecycle.services.installs import report_install
 from lifecycle.services.limits import remove_limit, set_limit
@@ -64,7 +67,9 @@ from lifecycle.services.strategies import (
 
 __all__ = [
     "Applied",
+    "Checked",
     "Denied",
+    "GateVerdict",
     "Granted",
     "Leave",
     "ReplacementPlan",
@@ -81,6 +86,8 @@ __all__ = [
     "apply_policy",
     "ask_to_install",
     "cancel_replacement",
+    "check_due_gates",
+    "check_gates_now",
     "choose_again",
     "confirm_stage",
     "default_document",
@@ -104,6 +111,7 @@ __all__ = [
     "policy_of",
     "prune_attempts",
     "prune_rollouts",
+    "read_gates",
     "read_leave",
     "read_members",
     "read_standing",
@@ -112,6 +120,7 @@ __all__ = [
     "reinstall_harm",
     "release_install",
     "release_slot",
+    "remove_health_gate",
     "remove_limit",
     "remove_refusal",
     "renew_grant",
@@ -119,6 +128,7 @@ __all__ = [
     "resume_rollout",
     "retire_machine",
     "roll_back_rollout",
+    "set_health_gate",
     "set_limit",
     "set_strategy",
     "skip_machine",

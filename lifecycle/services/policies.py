@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -15,6 +16,13 @@ from lifecycle.models import PolicyMember, RollingPolicy, Rollout
 from lifecycle.rules.selector import Selector
 from lifecycle.rules.states import ACTIVE_STATES
 from lifecycle.rules.validate import Fleet, advise, check_policy, check_selector
+from lifecycle.services.healthgates import (
+    advise_gates,
+    apply_gates,
+    check_gates,
+    complete_gates,
+    gate_documents,
+)
 from lifecycle.services.membership import placed_machines, refresh_members
 from machines.services import record_event
 from matchbox_sync.models import DesiredConfig
@@ -47,8 +55,11 @@ FIELDS: dict[str, type] = {
     "requires_approval": bool,
     "starts": str,
     "accepts_downtime": bool,
+    "health_gates": list,
 }
 """The keys of a policy's document, in its order, with the type of each."""
+_ELSEWHERE = ("cluster", "health_gates")
+"""Of these, what is no plain field of the policy's row."""
 _AMOUNTS = ("max_unavailable", "max_unavailable_per_domain", "failure_threshold")
 _KNOWN_ROLES = frozenset({*PROFILES, *(str(role) for role in RoleName)}) - {"discovery"}
 _PRIORITIES = 2**31 - 1
@@ -66,9 +77,13 @@ class Applied:
 
 def policy_document(policy: RollingPolicy) -> Document:
     """A policy as `apply_policy` takes it."""
-    document = {name: getattr(policy, name) for name in FIELDS} | {"cluster": policy.cluster.name}
+    document = {name: getattr(policy, name) for name in FIELDS if name not in _ELSEWHERE}
+    document |= {"cluster": policy.cluster.name, "health_gates": gate_documents(policy)}
     # A default is a member of its choices: a text, but of another type.
-    return {name: str(value) if FIELDS[name] is str else value for name, value in document.items()}
+    return {
+        name: str(document[name]) if kind is str else document[name]
+        for name, kind in FIELDS.items()
+    }
 
 
 def default_document() -> Document:
@@ -98,21 +113,23 @@ def apply_policy(
     before = RollingPolicy.objects.filter(name=str(document.get("name", ""))).first()
     base = policy_document(before) if partial and before else default_document()
     wanted = _read_types(base | dict(document), document)
+    wanted["health_gates"] = complete_gates(wanted["health_gates"])
     cluster = _find_cluster(wanted["cluster"])
     fleet = fleet_of(cluster, wanted["selector"])
-    problems = check_policy(wanted, fleet)
+    problems = check_policy(wanted, fleet) | check_gates(wanted["health_gates"])
     if before and before.cluster_id != cluster.pk:
         problems["cluster"] = "a policy stays in its cluster: delete it and make another one"
     if problems:
         raise _invalid(problems)
+    wanted["health_gates"].sort(key=itemgetter("name"))
     changed = _changes(before, wanted)
-    advice = advise(wanted, fleet)
+    advice = [*advise(wanted, fleet), *advise_gates(wanted["health_gates"])]
     policy = before or RollingPolicy(name=wanted["name"], cluster=cluster, created_at=now)
     for name in FIELDS:
-        if name != "cluster":
+        if name not in _ELSEWHERE:
             setattr(policy, name, wanted[name])
     if changed and not dry_run:
-        _store(policy, changed, actor, now)
+        _store(policy, wanted, changed, actor, now)
     return Applied(policy, before is None, changed, advice)
 
 
@@ -200,7 +217,11 @@ def _changes(before: RollingPolicy | None, wanted: Document) -> dict[str, tuple[
 
 
 def _store(
-    policy: RollingPolicy, changed: Mapping[str, tuple[Any, Any]], actor: str, now: datetime
+    policy: RollingPolicy,
+    wanted: Document,
+    changed: Mapping[str, tuple[Any, Any]],
+    actor: str,
+    now: datetime,
 ) -> None:
     policy.updated_at, policy.updated_by = now, actor[:150]
     is_new = policy.pk is None
@@ -210,6 +231,7 @@ def _store(
                 _refuse_while_active(policy)
             former = set() if is_new else _members_of(policy)
             policy.save()
+            apply_gates(policy=policy, documents=wanted["health_gates"])
             _record(policy, changed, actor, is_new=is_new)
             refresh_members(cluster_id=policy.cluster_id)
     except IntegrityError as error:
@@ -227,9 +249,16 @@ def _record(
     if is_new:
         message = f"Policy {policy} of cluster {policy.cluster} is made."
     else:
-        text = ", ".join(f"{name}: {old} → {new}" for name, (old, new) in changed.items())
+        text = ", ".join(
+            f"{name}: {_shown(name, old)} → {_shown(name, new)}"
+            for name, (old, new) in changed.items()
+        )
         message = f"Policy {policy}: {text}"
     record_event(kind="policy_changed", message=message, actor=actor)
+
+
+def _shown(name: str, value: Any) -> Any:
+    return [gate["name"] for gate in value] if name == "health_gates" else value
 
 
 def _release(former: set[int], actor: str) -> None:
