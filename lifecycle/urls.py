@@ -2,7 +2,7 @@
 
 from django.urls import re_path
 
-from lifecycle import machineurls
+from lifecycle import machineurls, rollouturls
 from lifecycle.views.fleetlock import PreRebootView, SteadyStateView
 from lifecycle.views.installs import (
     InstallAuthorizationView,
@@ -29,4 +29,5 @@ urlpatterns = [
     re_path(r"^v1/pre-reboot/?$", PreRebootView.as_view()),
     re_path(r"^v1/steady-state/?$", SteadyStateView.as_view()),
     *machineurls.urlpatterns,
+    *rollouturls.urlpatterns,
 ]

@@ -110,7 +110,7 @@ def apply_policy(
     without policies; nobody acts on it before a strategy is granted.
     """
     now = now or timezone.now()
-    before = RollingPolicy.objects.filter(name=str(document.get("name", ""))).first()
+    before = _find(document.get("name"))
     base = policy_document(before) if partial and before else default_document()
     wanted = _read_types(base | dict(document), document)
     wanted["health_gates"] = complete_gates(wanted["health_gates"])
@@ -131,6 +131,12 @@ def apply_policy(
     if changed and not dry_run:
         _store(policy, wanted, changed, actor, now)
     return Applied(policy, before is None, changed, advice)
+
+
+def _find(name: object) -> RollingPolicy | None:
+    if not isinstance(name, str) or "\0" in name:
+        return None
+    return RollingPolicy.objects.filter(name=name).first()
 
 
 def delete_policy(*, policy: RollingPolicy, actor: str) -> None:
@@ -178,9 +184,12 @@ def _read_types(wanted: Document, given: Mapping[str, Any]) -> Document:
     for name in _AMOUNTS:
         if type(wanted[name]) is int:
             wanted[name] = str(wanted[name])
+    wanted["windows"] = _read_clocks(wanted["windows"])
     for name, kind in FIELDS.items():
         if type(wanted[name]) is not kind:
             problems[name] = f"{_TYPE_NAMES[kind]} is expected"
+        elif _has_nul(wanted[name]):
+            problems[name] = "a text with the character NUL cannot be kept"
     if not problems and not -_PRIORITIES <= wanted["priority"] <= _PRIORITIES:
         problems["priority"] = f"-{_PRIORITIES} to {_PRIORITIES}"
     if not problems and not wanted["name"]:
@@ -188,6 +197,26 @@ def _read_types(wanted: Document, given: Mapping[str, Any]) -> Document:
     if problems:
         raise _invalid(problems)
     return wanted
+
+
+def _read_clocks(windows: Any) -> Any:
+    """YAML 1.1 takes 22:30 without quotes for a number to the base of 60."""
+    if not isinstance(windows, list):
+        return windows
+    return [
+        {**window, "start": f"{window['start'] // 60:02}:{window['start'] % 60:02}"}
+        if isinstance(window, dict) and type(window.get("start")) is int
+        else window
+        for window in windows
+    ]
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(part) for pair in value.items() for part in pair)
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 _TYPE_NAMES = {

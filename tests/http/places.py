@@ -22,6 +22,10 @@ PLACES = {
     "rule_role": "node",
     "machine": mac_of(1),
     "replacement_id": "1",
+    "policy": "workers",
+    "rollout": "1",
+    "action": "pause",
+    "freeze_id": "1",
 }
 """A new placeholder needs a plausible value here: the tests say so."""
 

@@ -1,0 +1,52 @@
+"""`manage.py why [MACHINE]`: why is nothing happening?"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from enjoliver.common.errors import EngineError
+from lifecycle.answers import Answer
+from lifecycle.models import Rollout
+from lifecycle.rules.states import ACTIVE_STATES
+from lifecycle.why import why_machine, why_rollout
+from machines.lookup import find_named_machine
+
+
+class Command(BaseCommand):
+    """Of one machine, or of all rollouts that are active."""
+
+    help = "Why a machine, or each active rollout, does what it does, or nothing."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The machine, if one is meant."""
+        parser.add_argument(
+            "machine", nargs="?", metavar="MACHINE", help="MAC, UUID, serial or name"
+        )
+        parser.add_argument("--json", action="store_true", help="as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Answer; an unknown machine is a CommandError."""
+        try:
+            answers = self._answers(options["machine"])
+        except EngineError as error:
+            raise CommandError(error.value) from error
+        if options["json"]:
+            found = [{"about": about, **answer.as_json()} for about, answer in answers]
+            self.stdout.write(json.dumps(found, indent=2, ensure_ascii=False))
+            return
+        for about, answer in answers:
+            self.stdout.write(f"{about}: {answer.sentence}")
+            for line in answer.details:
+                self.stdout.write(f"  {line}")
+        if not answers:
+            self.stdout.write("no rollout is active; ask about a machine")
+
+    def _answers(self, name: str | None) -> list[tuple[str, Answer]]:
+        if name:
+            machine = find_named_machine(name)
+            return [(str(machine), why_machine(machine))]
+        rollouts = Rollout.objects.filter(state__in=ACTIVE_STATES).select_related("policy__cluster")
+        return [(str(rollout), why_rollout(rollout)) for rollout in rollouts]
