@@ -65,6 +65,7 @@ class World:
         ]
         self.machines = [*self.plane, *self.workers]
         self.running = {}
+        self.contents = {}
         self.revision = self.new_revision()
         for machine in self.machines:
             self.running[machine.pk] = 1
@@ -83,9 +84,11 @@ class World:
 
     # --- what a sync does -----------------------------------------------------------------------
 
-    def new_revision(self, values=None, machines=None):
-        """A completed revision with a new config for each of `machines` (default: all)."""
+    def new_revision(self, values=None, machines=None, content=None):
+        """A completed revision with a new config for each of `machines` (default: all); with
+        `content` its documents are those of that earlier revision."""
         number = Revision.objects.filter(cluster=self.cluster).count() + 1
+        self.contents[number] = self.content(content) if content else number
         revision = Revision.objects.create(
             cluster=self.cluster,
             number=number,
@@ -100,9 +103,13 @@ class World:
         revision.refresh_from_db()
         return revision
 
+    def content(self, number):
+        """Of which revision the documents of revision `number` are."""
+        return self.contents.get(number, number)
+
     def _configure(self, machine, revision):
-        sha512 = digest(machine.pk, revision.number)
-        Document.objects.create(sha512=sha512, data=pack(b"{}"), size=2)
+        sha512 = digest(machine.pk, self.content(revision.number))
+        Document.objects.get_or_create(sha512=sha512, defaults={"data": pack(b"{}"), "size": 2})
         profile = machine.assignment.profile
         version, _ = ProfileVersion.objects.get_or_create(
             cluster=self.cluster,
@@ -182,7 +189,7 @@ class World:
     def apply(self, machine):
         """It restarts with its desired config."""
         desired = DesiredConfig.objects.select_related("config__revision").get(pk=machine.pk)
-        self.running[machine.pk] = desired.config.revision.number
+        self.running[machine.pk] = self.content(desired.config.revision.number)
 
     def update(self, machine):
         """A whole update as an agent makes it; True when it had leave and a slot."""
