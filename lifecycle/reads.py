@@ -41,14 +41,15 @@ class ChangeCounts:
 
 
 def count_reports(*, silent_after: timedelta, now: datetime | None = None) -> ReportCounts:
-    """Verdicts on the newest reports; silent: no report in `silent_after`, though installed."""
+    """Verdicts on the newest reports; silent: no report in `silent_after`, though
+    installed and not in maintenance."""
     heard_since = (now or timezone.now()) - silent_after
     reports = IgnitionReport.objects.aggregate(
         up_to_date=Count("pk", filter=Q(is_up_to_date=True)),
         outdated=Count("pk", filter=Q(is_up_to_date=False)),
         oldest=Min("reported_at"),
     )
-    installed = Machine.objects.filter(installed_at__lt=heard_since)
+    installed = Machine.objects.filter(installed_at__lt=heard_since, maintenance=None)
     heard = Q(ignition_report__reported_at__gte=heard_since)
     return ReportCounts(
         up_to_date=reports["up_to_date"],

@@ -97,6 +97,33 @@ WITHOUT_DATABASE = {
     "/shutdown": away("POST /shutdown", by="operator"),
     "/ui/view/machine": away("GET /ui/view/machine"),
     "/ui/view/states": away("GET /ui/view/states"),
+    "/api/v1/locations": away("GET /api/v1/locations"),
+    "/api/v1/placement": away("GET /api/v1/placement"),
+    "/api/v1/placement/loss": away("GET /api/v1/placement/loss?domain=rack:1"),
+    "/api/v1/role-rules": away("GET /api/v1/role-rules"),
+    "/api/v1/role-rules/<string:rule_role>": away("POST /api/v1/role-rules/node", by="operator"),
+    "/api/v1/maintenance": away("GET /api/v1/maintenance"),
+    "/api/v1/maintenance/<string:machine>": away("DELETE /api/v1/maintenance/x", by="operator"),
+    "/api/v1/machines/<string:machine>/retire": away(
+        "POST /api/v1/machines/x/retire", by="operator"
+    ),
+    "/api/v1/machines/<string:machine>/readmit": away(
+        "POST /api/v1/machines/x/readmit", by="operator"
+    ),
+    "/api/v1/machines/<string:machine>/reinstall": away(
+        "POST /api/v1/machines/x/reinstall", by="operator"
+    ),
+    "/api/v1/replacement-plan": away("GET /api/v1/replacement-plan?machine=x"),
+    "/api/v1/replacements": away("GET /api/v1/replacements"),
+    "/api/v1/replacements/<string:replacement_id>": away("GET /api/v1/replacements/1"),
+    "/api/v1/replacements/<string:replacement_id>/again": away(
+        "POST /api/v1/replacements/1/again", by="operator"
+    ),
+    "/api/v1/replacements/<string:replacement_id>/cancel": away(
+        "POST /api/v1/replacements/1/cancel", by="operator"
+    ),
+    "/api/v1/install-queue": away("GET /api/v1/install-queue"),
+    "/api/v1/install-limits": away("GET /api/v1/install-limits"),
     "/v1/pre-reboot": away("POST /v1/pre-reboot", **LOCK),
     "/v1/steady-state": away("POST /v1/steady-state", **LOCK),
 }
