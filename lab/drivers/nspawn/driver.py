@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
-
 from lab import netns
 from lab.drivers.base import Asset, DiskFault, DriverFailed, MachineState, Say
-from lab.drivers.nspawn import hardware
+from lab.drivers.nspawn import hardware, launch
 from lab.drivers.nspawn.bases import adopt_base
-from lab.drivers.nspawn.cgroups import DEVICES, Groups, is_version_2
+from lab.drivers.nspawn.cgroups import Groups, is_version_2
 from lab.drivers.nspawn.firmware import KERNEL_MARK
 from lab.drivers.nspawn.settings import MachineFolder, Settings
 from lab.errors import LabFailed
 from lab.image.root import RootImage, build_root
 from lab.network import Network
 from lab.paths import REPOSITORY, LabPaths
-from lab.programs import Background, run, start
+from lab.programs import run, start
 from lab.topology import DiskContent, LabMachine, Topology
 
 IGNITION = REPOSITORY / ".cache" / "bin" / "ignition"
@@ -39,7 +35,6 @@ PROGRAMS = {
     "ip": "iproute2",
 }
 """Programs that the driver runs, and the Debian package of each."""
-_OFF_SECONDS = 60.0
 _SYSTEMD = Path("/run/systemd/system")
 _PROPAGATE = Path("/run/systemd/nspawn/propagate")
 
@@ -148,7 +143,7 @@ class NspawnDriver:
             groups.remove()
             groups.make(memory_mib=settings.memory_mib)
         process = start(
-            _command(settings, folder),
+            launch.command(settings, folder.root),
             folder=self._lab.root,
             part=f"machine-{machine.name}",
             log=folder.root / "supervisor.log",
@@ -162,7 +157,7 @@ class NspawnDriver:
         process = folder.read_supervisor()
         if process is not None:
             if not is_hard:
-                _press_button(process)
+                launch.press_button(process)
             process.stop(is_hard=True)
         if folder.settings.exists() and not is_version_2():
             Groups(folder.read_settings().namespace).remove()
@@ -233,39 +228,3 @@ class NspawnDriver:
             shutil.rmtree(self.folder(machine).root)
         with suppress(OSError):  # nspawn's, left there when it was killed
             (_PROPAGATE / namespace).rmdir()
-
-
-def _command(settings: Settings, folder: MachineFolder) -> list[str]:
-    """The supervisor, in the machine's network, with mounts and processes of its own."""
-    words = ["nsenter", f"--net=/run/netns/{settings.namespace}"]
-    words += ["unshare", "--mount", "--propagation", "slave"]
-    words += ["--pid", "--fork", "--kill-child", "--mount-proc"]
-    words += [sys.executable, "-m", "lab.drivers.nspawn.machine", str(folder.root)]
-    return [*_scope(settings), *words] if is_version_2() else words
-
-
-def _scope(settings: Settings) -> list[str]:
-    """cgroup v2: systemd makes the group, and keeps everything in it from all other devices."""
-    words = ["systemd-run", "--scope", "--quiet", "--collect", f"--unit={settings.namespace}"]
-    words += ["--property=Delegate=yes", "--property=DevicePolicy=strict"]
-    words += [f"--property=MemoryMax={settings.memory_mib}M"]
-    words += [f"--property=DeviceAllow={_device(rule)}" for rule in DEVICES]
-    return words
-
-
-def _device(rule: str) -> str:
-    """A v1 rule as systemd.resource-control(5) wants it."""
-    kind, numbers, rights = rule.split()
-    if numbers.endswith("*"):
-        return f"char-pts {rights}"
-    return f"/dev/{'char' if kind == 'c' else 'block'}/{numbers} {rights}"
-
-
-def _press_button(process: Background) -> None:
-    """Ask the supervisor below `unshare`, which takes no signals itself, and wait for its end."""
-    with suppress(psutil.Error):
-        above = psutil.Process(process.pid)
-        below = above.children()
-        for child in below:
-            child.send_signal(signal.SIGTERM)
-        psutil.wait_procs([above], timeout=_OFF_SECONDS)
