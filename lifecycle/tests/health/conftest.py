@@ -1,0 +1,37 @@
+"""What the tests of checks share: a directory of files, a CA, one way to check."""
+
+from __future__ import annotations
+
+import pytest
+
+from lifecycle.health import Ask, check_config, check_health
+from lifecycle.tests.health.certificates import Authority
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    """A CA with the certificates `server` and `client`."""
+    found = Authority(tmp_path_factory.mktemp("authority"))
+    found.issue("server")
+    found.issue("client")
+    return found
+
+
+@pytest.fixture
+def files(tmp_path):
+    """The directory that gates read files of."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def check(files):
+    """Check once: `check(kind, config)`; the configuration must be one that can be kept."""
+
+    def run(kind, config, seconds=5.0, commands=None, nodes=()):
+        assert check_config(kind, config) == {}
+        ask = Ask("workers", "the-gate", seconds, files, commands, tuple(nodes))
+        return check_health(kind, config, ask)
+
+    return run
