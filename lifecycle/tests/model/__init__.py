@@ -1,0 +1,1 @@
+"""Policies, rollouts and faults in any order: what must hold at every step does."""
