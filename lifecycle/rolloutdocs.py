@@ -17,7 +17,8 @@ Document = dict[str, Any]
 
 def counted_policies() -> Any:
     """Policies with the number of their machines, in one query."""
-    return RollingPolicy.objects.select_related("cluster").annotate(count_members=Count("members"))
+    rows = RollingPolicy.objects.select_related("cluster").annotate(count_members=Count("members"))
+    return rows.order_by(*RollingPolicy._meta.ordering)
 
 
 def shown_policy(policy: Any) -> Document:
@@ -36,7 +37,8 @@ def counted_rollouts() -> Any:
     counts: dict[str, Any] = {
         f"count_{state}": Count("machines", filter=Q(machines__state=state)) for state in ROW_STATES
     }
-    return Rollout.objects.select_related("cluster", "policy__cluster").annotate(**counts)
+    rows = Rollout.objects.select_related("cluster", "policy__cluster").annotate(**counts)
+    return rows.order_by("-pk")
 
 
 def shown_rollout(rollout: Any) -> Document:

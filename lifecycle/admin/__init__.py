@@ -1,5 +1,29 @@
 """The operator's pages of lifecycle: facts read-only, changes through services."""
 
-from lifecycle.admin import care, gate, limits, machine, progress, reports, slots, strategies
+from lifecycle.admin import (
+    care,
+    gate,
+    health,
+    limits,
+    machine,
+    policies,
+    progress,
+    reports,
+    rollouts,
+    slots,
+    strategies,
+)
 
-__all__ = ["care", "gate", "limits", "machine", "progress", "reports", "slots", "strategies"]
+__all__ = [
+    "care",
+    "gate",
+    "health",
+    "limits",
+    "machine",
+    "policies",
+    "progress",
+    "reports",
+    "rollouts",
+    "slots",
+    "strategies",
+]

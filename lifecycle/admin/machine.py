@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.contrib import admin
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
 from enjoliver.common.console import ReasonForm
 from lifecycle.admin.care import MACHINE_ACTIONS, MaintenanceInline
 from lifecycle.admin.strategies import STRATEGY_ACTIONS
@@ -13,7 +19,9 @@ from lifecycle.models import (
     MachineStrategy,
     Slot,
 )
+from lifecycle.why import why_machine
 from machines.admin import MachineAdmin, ReadOnlyInline
+from machines.models import Machine
 
 
 class AgentProgressInline(ReadOnlyInline):
@@ -51,7 +59,14 @@ class SlotInline(ReadOnlyInline):
     """Is it away with a slot?"""
 
     model = Slot
-    fields = readonly_fields = ["group", "holder", "acquired_at", "last_seen_at"]
+    fields = readonly_fields = [
+        "group",
+        "holder",
+        "phase",
+        "acquired_at",
+        "last_seen_at",
+        "deadline_at",
+    ]
 
 
 class InstallReportInline(ReadOnlyInline):
@@ -69,6 +84,19 @@ class InstallAttemptInline(ReadOnlyInline):
     fields = readonly_fields = ["outcome", "granted_at", "deadline_at", "ended_at", "source"]
 
 
+@admin.display(description="why nothing happens, or what does")
+def why(machine: Machine) -> SafeString:
+    """The one answer, with what else is worth knowing."""
+    answer = why_machine(machine)
+    lines = ((line,) for line in answer.details)
+    return format_html(
+        "<strong>{}</strong>{}", answer.sentence, format_html_join("", "<div>{}</div>", lines)
+    )
+
+
+MachineAdmin.why = staticmethod(why)  # type: ignore[attr-defined]
+_NOW: Any = ("Now", {"fields": ("why",)})
+MachineAdmin.fieldsets = (MachineAdmin.fieldsets[0], _NOW, *MachineAdmin.fieldsets[1:])
 MachineAdmin.inlines = [
     *MachineAdmin.inlines,
     MaintenanceInline,

@@ -11,21 +11,22 @@ from lifecycle.admin.common import MACHINE_SEARCH, LifecycleAdmin
 from lifecycle.models import LockGroup, Slot
 from lifecycle.services import release_slot
 from machines.admin import ReadOnlyInline
+from machines.admin.base import badge
 
 
 class HeldSlotInline(ReadOnlyInline):
     """Who holds a slot of this group."""
 
     model = Slot
-    fields = readonly_fields = ["holder", "machine", "acquired_at", "last_seen_at"]
+    fields = readonly_fields = ["holder", "machine", "phase", "acquired_at", "last_seen_at"]
 
 
 @admin.register(LockGroup)
 class LockGroupAdmin(LifecycleAdmin):
     """Groups: how many machines may be away at once."""
 
-    list_display = ("name", "slots", "holders")
-    list_select_related = False
+    list_display = ("name", "slots", "policy", "domain", "holders")
+    list_select_related = ("policy",)
     search_fields = ("name",)
     inlines = [HeldSlotInline]
 
@@ -43,13 +44,26 @@ class LockGroupAdmin(LifecycleAdmin):
 class SlotAdmin(LifecycleAdmin):
     """Held slots, the oldest first. A slot never frees itself."""
 
-    list_display = ("holder", "group", "machine", "acquired_at", "last_seen_at")
+    list_display = (
+        "holder",
+        "group",
+        "machine",
+        "phase_badge",
+        "acquired_at",
+        "last_seen_at",
+        "deadline_at",
+    )
     list_select_related = ("group", "machine")
-    list_filter = ("group",)
+    list_filter = ("phase", "group")
     search_fields = ("holder", *MACHINE_SEARCH)
     actions = ("release",)
     action_form = ReasonForm
     ordering = ("acquired_at",)
+
+    @badge(description="phase", ordering="phase", label={"lost": "danger", "": "info"})
+    def phase_badge(self, slot: Slot) -> str:
+        """What its holder does; empty where nobody watches it."""
+        return slot.get_phase_display() if slot.deadline_at else ""
 
     @admin.action(
         description="Release the slot: its holder will not come back", permissions=["operate"]

@@ -6,6 +6,7 @@ from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
 from lifecycle.models import (
+    Freeze,
     IgnitionReport,
     InstallAttempt,
     InstallLimit,
@@ -14,10 +15,15 @@ from lifecycle.models import (
     InstallWaiter,
     MachineStrategy,
     Replacement,
+    RollingPolicy,
+    Rollout,
+    RolloutMachine,
     Slot,
 )
 from lifecycle.progress import Said
 from lifecycle.services import (
+    add_freeze,
+    apply_policy,
     ask_to_install,
     record_progress,
     report_install,
@@ -82,12 +88,26 @@ def fleet():
         started_at=NOON,
         step_at=NOON,
     )
+    apply_policy(document={"name": "workers"}, actor="ada")
+    add_freeze(reason="audit", actor="ada")
+    rollout = Rollout.objects.create(
+        policy=RollingPolicy.objects.get(),
+        policy_name="workers",
+        cluster=default_cluster(),
+        revision_number=1,
+        order="any",
+        stages=[{"up_to": 1}],
+        created_at=NOON,
+        changed_at=NOON,
+    )
+    RolloutMachine.objects.create(rollout=rollout, machine=holder, position=0)
     return holder, waiter
 
 
 def test_every_model_of_lifecycle_has_a_page():
     assert {model.__name__ for model in MODELS} == {
         "AgentProgress",
+        "Freeze",
         "IgnitionReport",
         "InstallAttempt",
         "InstallGate",
@@ -98,6 +118,9 @@ def test_every_model_of_lifecycle_has_a_page():
         "MachineStrategy",
         "Maintenance",
         "Replacement",
+        "RollingPolicy",
+        "Rollout",
+        "RolloutMachine",
         "Slot",
     }
 
@@ -112,7 +135,7 @@ def test_each_list_and_each_page_renders(admin_client, fleet, model):
 
 @pytest.mark.parametrize(
     "model",
-    [m for m in MODELS if m not in (MachineStrategy, InstallLimit)],
+    [m for m in MODELS if m not in (MachineStrategy, InstallLimit, Freeze, RollingPolicy)],
     ids=lambda model: model.__name__,
 )
 def test_nobody_adds_or_deletes_by_hand(admin_client, fleet, model):
