@@ -116,6 +116,13 @@ class TestReset:
         assert _reset(disk) == 0
         assert _files(disk / "disk") == AFTER
 
+    def test_a_pattern_is_matched_on_the_disk_and_not_where_the_initramfs_runs(self, disk):
+        # /etc/pa* finds files in every system that runs this, such as passwd.
+        (disk / "oem/keep-paths").write_text("/var/lib/etcd*\n/mnt/ssd/etcd\n/etc/pa*\n")
+        (disk / "disk/upper/etc/pa kept").write_text("with a space in its name")
+        assert _reset(disk) == 0
+        assert _files(disk / "disk") == {**AFTER, "upper/etc/pa kept": "with a space in its name"}
+
     @pytest.mark.parametrize("program", ["mv", "rm", "cp"])
     def test_killed_before_any_step_the_next_start_ends_as_well(self, disk, program):
         count, is_killed = 0, True

@@ -61,10 +61,14 @@ lab_reset() {
     disk=${LAB:?}/disk
     mkdir -p "$disk/upper" "$disk/var" "$disk/upper.new" "$disk/var.new" "$disk/work"
     sync
-    for pattern in /etc/machine-id /etc/ssh/ssh_host_* /var/log /var/lib/enjoliver \
-        $(cat "$LAB/oem/keep-paths" 2> /dev/null); do
+    {
+        printf '%s\n' /etc/machine-id '/etc/ssh/ssh_host_*' /var/log /var/lib/enjoliver
+        cat "$LAB/oem/keep-paths" 2> /dev/null
+    } > "$LAB/keep"
+    # Line by line: the shell would match a pattern on the initramfs's own files.
+    while IFS= read -r pattern; do
         lab_keep "$pattern"
-    done
+    done < "$LAB/keep"
     sync
     rm -rf "${disk:?}/upper" "${disk:?}/var" "${disk:?}/work"
     mkdir -p "$disk/work"
@@ -82,6 +86,8 @@ lab_keep() {
         /*) from=$disk/upper to=$disk/upper.new rest=${1#/} ;;
         *) return 0 ;;
     esac
+    old_ifs=$IFS
+    IFS='' # a name with a blank is one name
     # shellcheck disable=SC2231 # the pattern is meant to be one
     for path in $from/$rest; do
         [ -e "$path" ] || continue
@@ -90,6 +96,7 @@ lab_keep() {
         mkdir -p "${target%/*}"
         mv "$path" "$target"
     done
+    IFS=$old_ifs
 }
 
 # Ignition enables units by a preset, which systemd would apply together with all others at a first
