@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -78,8 +78,11 @@ def finer_domains(place: Location, level: str) -> tuple[str, ...]:
     return tuple(place.domain(one) for one in LEVELS[LEVELS.index(Level(level)) + 1 :])
 
 
-def read_pool(*, wanted: Wanted, now: datetime) -> Pool:
-    """Read every machine that holds no role, but those that an operator keeps released."""
+def read_pool(*, ask: Callable[[], Wanted], now: datetime) -> Pool:
+    """Read every machine that holds no role, but those that an operator keeps released.
+
+    `ask` says what the cluster asks for; it is called when there is a machine to judge.
+    """
     created = dict(unassigned_machines().order_by().values_list("pk", "created_at"))
     rows = Waiting.objects.filter(machine__assignment__isnull=True).order_by()
     columns = ("machine_id", "code", "reason", "since", "eligible_at")
@@ -88,6 +91,7 @@ def read_pool(*, wanted: Wanted, now: datetime) -> Pool:
     asked = {pk: at for pk, at in created.items() if pk not in kept_out}
     if not asked:
         return Pool((), {}, known)
+    wanted = ask()
     facts = current_facts(unassigned_machines())
     judge = _Judge(wanted, _read_claimed(facts), _read_conflicts(), read_kept_back())
     barred: dict[int, Wait] = {}

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from itertools import islice
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ from scheduling.facts import current_facts
 from scheduling.models import AssignedRole, Assignment, Cluster, Waiting
 from scheduling.placement import Candidate, Held, Plan, Policy, Wait, plan_placement
 from scheduling.podnets import free_indexes, pod_capacity
+from scheduling.requirements import Requirements
 from scheduling.roles import (
     CONTROL_PLANE_ROLES,
     DEFAULT_CLUSTER,
@@ -102,9 +104,7 @@ class _Pass:
         _forget_placed()
         if self.cluster.name != DEFAULT_CLUSTER:
             return PlacementResult()
-        self.rules = read_requirements(self.cluster)
-        wanted = Wanted.of(self.cluster, self.ranges, self.rules)
-        pool = read_pool(wanted=wanted, now=self.now)
+        pool = read_pool(ask=lambda: Wanted.of(self.cluster, self.ranges, self.rules), now=self.now)
         plan, indexes = self._plan(pool)
         self._place_control_plane(plan.control_plane, indexes)
         for batch in _batches(plan.nodes):
@@ -116,6 +116,11 @@ class _Pass:
         )
 
     # --- what to do ----------------------------------------------------------------------------
+
+    @cached_property
+    def rules(self) -> Mapping[str, Requirements]:
+        """What each role asks for; read when there is a machine to place."""
+        return read_requirements(self.cluster)
 
     def _plan(self, pool: Pool) -> tuple[Plan, Iterator[int]]:
         """The plan, cut to the pod networks that are left, and those networks' numbers."""

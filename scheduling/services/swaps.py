@@ -125,9 +125,11 @@ def _member_ids(cluster: Cluster) -> list[int]:
 
 
 def _read_pool(cluster: Cluster) -> Pool:
-    ranges = Ranges.of(cluster_values(cluster))
-    wanted = Wanted.of(cluster, ranges, read_requirements(cluster))
-    return read_pool(wanted=wanted, now=timezone.now())
+    def ask() -> Wanted:
+        ranges = Ranges.of(cluster_values(cluster))
+        return Wanted.of(cluster, ranges, read_requirements(cluster))
+
+    return read_pool(ask=ask, now=timezone.now())
 
 
 def _rank(
