@@ -26,7 +26,7 @@ from matchbox_sync.verify import VerifyError, check_rendered, check_strict
 BATCH = 24
 """Groups in the private matchbox at once: it parses all of them at every request."""
 
-REUSE_BATCH = 500
+REUSE_BATCH = 200
 """Configs that are not rendered again: only the length of a transaction counts."""
 
 

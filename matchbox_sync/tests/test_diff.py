@@ -8,7 +8,7 @@ import re
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matchbox_sync.diff import (
@@ -260,6 +260,7 @@ def documents(draw):
     )
 
 
+@settings(deadline=None)
 @given(documents())
 def test_a_document_does_not_differ_from_itself_in_other_bytes(tree):
     other = copy.deepcopy(tree)
@@ -281,6 +282,7 @@ def _body(entry):
     return read_ignition(json.dumps(files(entry)).encode()).files[entry["path"]]
 
 
+@settings(deadline=None)
 @given(documents(), documents())
 def test_no_difference_slips_through_and_both_directions_mirror_each_other(one, two):
     forth, back = diff_of(one, two), diff_of(two, one)
@@ -311,6 +313,7 @@ def _meaning(tree):
     )
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_a_unified_diff_applied_to_the_text_before_gives_the_text_after(before, after):
     if before != after:
@@ -396,6 +399,7 @@ def test_an_address_is_not_found_inside_another_one():
     assert one.own == two.own
 
 
+@settings(deadline=None)
 @given(documents(), documents(), documents())
 def test_different_changes_have_different_keys(base, one, two):
     first, second = diff_of(base, one), diff_of(base, two)
