@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import Count, Max, Min, Sum
+from django.utils import timezone
 
 from enjoliver.common.models import Heartbeat
 from lifecycle.models import InstallAttempt, InstallOutcome, LockGroup
 from lifecycle.reads import ReportCounts, count_changes, count_reports
+from lifecycle.services.gates import read_gates, watched_policies
 from machines.models import Machine, MachineConflict, UnknownBoot
 from machines.states import State
 from matchbox_sync.models import Problem, Revision, SyncState
@@ -88,6 +90,16 @@ def slots() -> list[tuple[str, int, int, Any]]:
     """(group, slots, held, since when the oldest is held)."""
     groups = LockGroup.objects.annotate(held_now=Count("held"), oldest=Min("held__acquired_at"))
     return list(groups.order_by("name").values_list("name", "slots", "held_now", "oldest"))
+
+
+def health_gates() -> dict[tuple[str, str], bool]:
+    """(policy, gate) → whether it lets machines change; of policies with an active rollout, as
+    nobody asks the others."""
+    policies = watched_policies()
+    verdicts = read_gates(policies, timezone.now()) if policies else {}
+    return {
+        (policies[pk], one.name): one.is_healthy for pk, found in verdicts.items() for one in found
+    }
 
 
 def heartbeats() -> dict[str, Any]:

@@ -163,6 +163,12 @@ def _change() -> Iterator[Metric]:
         _counts(fleet.installs()),
         ["stage"],
     )
+    yield _gauge(
+        "health_gate_healthy",
+        "Whether a health gate of an active rollout lets machines change.",
+        [(key, float(is_healthy)) for key, is_healthy in fleet.health_gates().items()],
+        ["policy", "gate"],
+    )
     groups = fleet.slots()
     yield _gauge(
         "slots",

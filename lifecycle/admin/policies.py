@@ -13,6 +13,7 @@ from unfold.admin import ModelAdmin
 from enjoliver.common.console import actor_of, run_for_each
 from enjoliver.common.errors import EngineError
 from lifecycle.admin.common import LifecycleAdmin
+from lifecycle.admin.health import HealthGateInline
 from lifecycle.models import Freeze, PolicyMember, RollingPolicy, Rollout
 from lifecycle.services import (
     add_freeze,
@@ -118,7 +119,7 @@ class RollingPolicyAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyped
         ),
         ("Last change", {"fields": (("updated_at", "updated_by"),)}),
     )
-    inlines = [PolicyMemberInline]
+    inlines = [HealthGateInline, PolicyMemberInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RollingPolicy]:
         """With the number of machines."""

@@ -10,11 +10,11 @@ from datetime import datetime
 
 from django.db.models import Max
 
-from lifecycle.models import HealthGate, HealthGateState, RolloutMachine
+from lifecycle.models import HealthGate, HealthGateState, RollingPolicy, Rollout, RolloutMachine
 from lifecycle.rules.health import GateVerdict, Health, verdict_of
 from lifecycle.rules.states import ACTIVE_STATES, DONE
 
-__all__ = ["GateVerdict", "health_of", "last_done", "read_gates"]
+__all__ = ["GateVerdict", "health_of", "last_done", "read_gates", "watched_policies"]
 
 
 def read_gates(policy_ids: Collection[int], now: datetime) -> dict[int, list[GateVerdict]]:
@@ -48,3 +48,11 @@ def last_done(policy_ids: Collection[int]) -> dict[int, datetime]:
     )
     found = places.order_by().values_list("rollout__policy_id").annotate(last=Max("finished_at"))
     return {policy_id: last for policy_id, last in found if policy_id is not None and last}
+
+
+def watched_policies() -> dict[int, str]:
+    """The enabled policies with an active rollout, by id with their names: whose gates are
+    checked."""
+    active = Rollout.objects.filter(state__in=ACTIVE_STATES).order_by().values("policy_id")
+    policies = RollingPolicy.objects.filter(pk__in=active, is_enabled=True)
+    return dict(policies.values_list("pk", "name"))

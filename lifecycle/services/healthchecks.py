@@ -19,11 +19,10 @@ from django.db.models import F
 from django.utils import timezone
 
 from lifecycle.health import Ask, Result, check_health
-from lifecycle.models import HealthGate, HealthGateKind, HealthGateState, Rollout
+from lifecycle.models import HealthGate, HealthGateKind, HealthGateState
 from lifecycle.rules.health import HEALTHY, UNHEALTHY, Health, after_result, is_due
-from lifecycle.rules.states import ACTIVE_STATES
 from lifecycle.services.expectednodes import expected_nodes
-from lifecycle.services.gates import health_of, last_done
+from lifecycle.services.gates import health_of, last_done, watched_policies
 from machines.services import record_event
 
 MAX_THREADS = 16
@@ -68,8 +67,7 @@ def check_gates_now(gates: Collection[HealthGate], *, now: datetime | None = Non
 
 
 def _watched() -> list[HealthGate]:
-    active = Rollout.objects.filter(state__in=ACTIVE_STATES).order_by().values("policy_id")
-    gates = HealthGate.objects.filter(is_enabled=True, policy__in=active, policy__is_enabled=True)
+    gates = HealthGate.objects.filter(is_enabled=True, policy__in=watched_policies())
     return list(gates.select_related("policy", "result").order_by("pk"))
 
 

@@ -20,7 +20,8 @@ def page(name, *args):
 
 def form_of(document):
     """What a browser sends for a policy."""
-    sent = {"members-TOTAL_FORMS": 0, "members-INITIAL_FORMS": 0}
+    counts = ("TOTAL_FORMS", "INITIAL_FORMS")
+    sent = {f"{inline}-{count}": 0 for inline in ("members", "health_gates") for count in counts}
     for name, value in document.items():
         if name == "health_gates" or value is False:
             continue
