@@ -37,6 +37,10 @@ def _address(text: str) -> str:
     return text
 
 
+def _base_url(text: str) -> str:
+    return text.rstrip("/")
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One engine setting. `parse` turns text into the value and raises ValueError."""
@@ -168,7 +172,7 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         "Base URL of another FleetLock server that is the one authority over slots. Default: the "
         "engine itself.",
-        lambda text: text.rstrip("/"),
+        _base_url,
     ),
     Setting(
         "ENJOLIVER_ROLLOUT_INTERVAL_SECONDS",

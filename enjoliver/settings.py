@@ -63,6 +63,8 @@ SYNC_NOTIFY_TTL_SECONDS = _value("ENJOLIVER_SYNC_NOTIFY_TTL_SECONDS")
 INSTALL_CONCURRENCY = _value("ENJOLIVER_INSTALL_CONCURRENCY")
 INSTALL_DEADLINE_SECONDS = _value("ENJOLIVER_INSTALL_DEADLINE_SECONDS")
 INSTALL_QUEUE_SECONDS = _value("ENJOLIVER_INSTALL_QUEUE_SECONDS")
+FLEETLOCK_URL = _value("ENJOLIVER_FLEETLOCK_URL")
+ROLLOUT_INTERVAL_SECONDS = _value("ENJOLIVER_ROLLOUT_INTERVAL_SECONDS")
 GATE_FILES = Path(_value("ENJOLIVER_GATE_FILES") or STATE_DIR / "health-gates")
 GATE_COMMANDS = _value("ENJOLIVER_GATE_COMMANDS")
 DISK_BOOT = _value("ENJOLIVER_DISK_BOOT")
@@ -237,6 +239,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "lifecycle.tasks.end_stalled_installs",
         "schedule": 10.0,
         "options": {"expires": 10},
+    },
+    "rollouts": {
+        "task": "lifecycle.tasks.advance_rollouts",
+        "schedule": ROLLOUT_INTERVAL_SECONDS,
+        "options": {"expires": ROLLOUT_INTERVAL_SECONDS},
     },
     "health-gates": {
         "task": "lifecycle.tasks.check_health_gates",

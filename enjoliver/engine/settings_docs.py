@@ -16,6 +16,7 @@ _KINDS = {
     "_bool": "true or false",
     "_list": "list, comma separated",
     "_address": "ADDRESS:PORT",
+    "_base_url": "URL",
 }
 
 _MARKDOWN_HEAD = """\
