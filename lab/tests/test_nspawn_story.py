@@ -383,12 +383,12 @@ def refuse_a_disk_with_data(story: Story) -> None:
     story.lab = open_lab(story.lab.paths, topology)
     machine = story.machines[-1]
     started = time.time()
-    before: list[tuple[int, bytes]] = []
+    before: dict[int, bytes] = {}
 
     def note_disk(text: str) -> None:
         story.say(text)
         if not before and story.disk(machine).exists():
-            before.extend(data_of(story.disk(machine)))
+            before.update(data_of(story.disk(machine)))
 
     up(story.lab, Watch(story.lab, note_disk), note_disk)
     assert before, "the disk was not looked at before the machine was switched on"
@@ -406,16 +406,23 @@ def refuse_a_disk_with_data(story: Story) -> None:
     story.wait_up_to_date(started, names=set(RACKS))
 
 
-def data_of(disk: Path) -> list[tuple[int, bytes]]:
-    """All that is written on a sparse file, with its place."""
-    found, at = [], 0
+def data_of(disk: Path) -> dict[int, bytes]:
+    """All blocks of a sparse file that are not zero, by their place.
+
+    Blocks that were read may count as data for the file system, though nobody wrote them.
+    """
+    found: dict[int, bytes] = {}
+    at = 0
     with disk.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         while at < size:
             try:
                 start = os.lseek(file.fileno(), at, os.SEEK_DATA)
-            except OSError:
+            except OSError:  # nothing but a hole is left
                 break
             at = os.lseek(file.fileno(), start, os.SEEK_HOLE)
-            found.append((start, os.pread(file.fileno(), at - start, start)))
+            for place in range(start, at, 4096):
+                block = os.pread(file.fileno(), 4096, place)
+                if block.strip(b"\0"):
+                    found[place] = block
     return found
