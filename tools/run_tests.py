@@ -75,7 +75,9 @@ class Stages:
             with private_services() as services:
                 status, summary = self._pytest(["-p", "tools.only_database"], services, emit)
         else:
-            status, summary = self._pytest(["-m", "not postgres and not lab"], {}, emit)
+            status, summary = self._pytest(
+                ["-m", "not postgres and not lab and not kubernetes"], {}, emit
+            )
         return Outcome(name, status, time.monotonic() - started, summary)
 
     def _pytest(

@@ -85,6 +85,14 @@ TEST_NEEDS = (
         _program("redis-server"),
         services=("redis-server",),
     ),
+    Need("etcd-server", "health gates are tried on it", _program("etcd"), services=("etcd",)),
+    Need(
+        "prometheus",
+        "health gates are tried on it",
+        _program("prometheus"),
+        services=("prometheus",),
+    ),
+    Need("openssl", "certificates of tests", _program("openssl")),
 )
 LAB_NEEDS = (
     # One line each, by the program; drivers add theirs.

@@ -8,8 +8,6 @@ from enjoliver.common.polling import wait_until
 from lifecycle.health.etcd import Member, Seen, judge
 from lifecycle.tests.health.servers import Etcd, free_ports, post
 
-pytestmark = pytest.mark.once
-
 
 @pytest.fixture
 def etcd(tmp_path):

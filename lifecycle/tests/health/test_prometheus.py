@@ -9,8 +9,6 @@ from lifecycle.health import check_config
 from lifecycle.health.prometheus import judge
 from lifecycle.tests.health.servers import running_prometheus, serving
 
-pytestmark = pytest.mark.once
-
 
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory):
