@@ -241,6 +241,9 @@ class ChangeClock(models.Model):
     version = models.PositiveBigIntegerField(default=0)
     slots_version = models.PositiveBigIntegerField(default=0)
     checked_at = models.DateTimeField(null=True, blank=True)
+    members_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was last derived who belongs to which policy."
+    )
 
     def __str__(self) -> str:
         return f"changes of {self.cluster_id}"

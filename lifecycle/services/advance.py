@@ -23,7 +23,7 @@ from lifecycle.rules.states import (
 from lifecycle.services.clocks import LostRace, changing, clock_of, look_at_clock
 from lifecycle.services.leases import mark_lost, watch_leases
 from lifecycle.services.making import BATCH, ensure_rollouts
-from lifecycle.services.membership import refresh_members
+from lifecycle.services.membership import refresh_members_when_due
 from lifecycle.services.moves import ENGINE, pause_by_engine, send_back
 from lifecycle.services.snapshot import read_snapshot
 from machines.models import BootJournal
@@ -50,7 +50,7 @@ def advance_cluster(*, cluster: Cluster, now: datetime | None = None) -> None:
     and take each active rollout a step further."""
     now = now or timezone.now()
     look_at_clock(cluster, now)
-    refresh_members(cluster_id=cluster.pk)
+    refresh_members_when_due(cluster_id=cluster.pk, now=now)
     ensure_rollouts(cluster=cluster, now=now)
     lost = watch_leases(cluster=cluster, now=now)
     rollouts = Rollout.objects.filter(cluster=cluster, state__in=ACTIVE_STATES)

@@ -6,12 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
 
-from lifecycle.models import LockGroup, PolicyMember, RollingPolicy
+from lifecycle.models import ChangeClock, LockGroup, PolicyMember, RollingPolicy
 from lifecycle.rules.amounts import Amount
 from lifecycle.rules.selector import Selector, Subject, choose_policy
 from machines.models import Machine
@@ -21,6 +22,7 @@ from scheduling.reads import domains_of
 from scheduling.roles import PROFILE_CONTROL_PLANE
 
 BATCH = 500
+MEMBERS_EVERY = timedelta(seconds=30)
 _UNFIT = re.compile(r"[^a-zA-Z0-9-]+")
 
 
@@ -125,6 +127,21 @@ def refresh_members(*, cluster_id: int) -> int:
         _store(changed[start : start + BATCH])
     _keep_groups(policies, wanted.values())
     return len(gone) + len(changed)
+
+
+def refresh_members_when_due(*, cluster_id: int, now: datetime) -> bool:
+    """Derive the members again when that was not done for half a minute; True when it was due.
+
+    A changed policy is followed at once; a machine's labels, roles and places by this. Whether a
+    machine may change is asked of its policy as it is now (`policy_of`), so nothing goes wrong
+    meanwhile.
+    """
+    clock = ChangeClock.objects.get_or_create(cluster_id=cluster_id)[0]
+    if clock.members_at and abs(now - clock.members_at) < MEMBERS_EVERY:
+        return False
+    ChangeClock.objects.filter(pk=cluster_id).update(members_at=now)
+    refresh_members(cluster_id=cluster_id)
+    return True
 
 
 def _wanted(cluster_id: int, policies: Sequence[Ranked]) -> dict[int, PolicyMember]:

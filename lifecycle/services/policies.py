@@ -150,7 +150,7 @@ def delete_policy(*, policy: RollingPolicy, actor: str) -> None:
         cluster_id, name = policy.cluster_id, policy.name
         policy.delete()
         record_event(kind="policy_deleted", message=f"Policy {name} is deleted.", actor=actor)
-        refresh_members(cluster_id=cluster_id)
+    refresh_members(cluster_id=cluster_id)
     _release(former, actor)
 
 
@@ -262,9 +262,10 @@ def _store(
             policy.save()
             apply_gates(policy=policy, documents=wanted["health_gates"])
             _record(policy, changed, actor, is_new=is_new)
-            refresh_members(cluster_id=policy.cluster_id)
     except IntegrityError as error:
         raise Conflict(f"another policy is called {policy.name}") from error
+    # Over a whole fleet: other writers do not wait for it, and the next steps repair what is lost.
+    refresh_members(cluster_id=policy.cluster_id)
     _release(former, actor)
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Count, Max, QuerySet
+from django.db.models import Count, Max
 
 from lifecycle.maintained import maintenance_machine_ids
-from lifecycle.models import AgentProgress, RollingPolicy, Rollout, RolloutMachine, Slot
+from lifecycle.models import AgentProgress, MachineStrategy, RollingPolicy, Rollout, Slot
 from lifecycle.progress import BAD_STEPS
 from lifecycle.rules.amounts import Amount
 from lifecycle.rules.budget import Member
@@ -20,15 +20,15 @@ from lifecycle.rules.states import (
     DONE,
     FAILED,
     NO_STRATEGY,
+    OPEN,
     POWEROFF,
     SKIPPED,
-    UNFINISHED_STATES,
     UPDATING,
+    WAITING,
 )
 from lifecycle.services.away import (
     domain_sizes,
     in_service,
-    quiet_reason,
     read_away,
     read_control_plane,
 )
@@ -51,19 +51,14 @@ _PLACE = (
     "deadline_at",
     "finished_at",
 )
-_MACHINE = (
+_MEMBER = (
     "machine__policy_member__policy_id",
     "machine__policy_member__domain",
     "machine__policy_member__is_control_plane",
     "machine__assignment__fqdn",
     "machine__boot_mac",
-    "machine__ignition_report__reported_at",
-    "is_current",
-    "machine__reinstall_requested_at",
-    "machine__state",
-    "machine__strategy__is_enabled",
-    "machine__strategy__strategy",
 )
+_NOW = ("machine__ignition_report__reported_at", "is_current", "machine__state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +93,10 @@ def look_ahead(rollout: Rollout, policy: RollingPolicy, now: datetime) -> tuple[
 
 
 class _Reader:
-    """One read; each method is one part of the snapshot."""
+    """One read; each method is one part of the snapshot.
+
+    Of machines that wait, most of a fleet, only what decides on their turn is read.
+    """
 
     def __init__(self, rollout: Rollout, policy: RollingPolicy, now: datetime) -> None:
         self.rollout, self.policy, self.now = rollout, policy, now
@@ -106,6 +104,12 @@ class _Reader:
         self.maintenance = maintenance_machine_ids(now=now)
         self.slots = self._read_slots()
         self.problems = self._read_problems()
+        own = MachineStrategy.objects.filter(machine__policy_member__policy=policy).order_by()
+        self.blocked = set(own.filter(is_enabled=False).values_list("pk", flat=True))
+        is_none = policy.strategy == NO_STRATEGY
+        self.restarts = (
+            set(own.filter(is_enabled=True).values_list("pk", flat=True)) if is_none else ()
+        )
 
     def read(self) -> Snapshot:
         rollout, policy, now = self.rollout, self.policy, self.now
@@ -135,19 +139,49 @@ class _Reader:
             peers=read_peers(rollout, policy, now),
         )
 
-    def _places(self) -> QuerySet[RolloutMachine]:
-        rows = self.rollout.machines.filter(state__in=(*UNFINISHED_STATES, FAILED))
-        return rows.order_by("position").annotate(is_current=as_flag(runs_desired()))
-
     def _read_places(self) -> tuple[list[Row], dict[int, Machine]]:
         rows, machines = [], {}
-        for values in self._places().values_list(*_PLACE, *_MACHINE).iterator(2000):
+        places = self.rollout.machines.order_by("position")
+        busy = places.filter(state__in=(OPEN, UPDATING, FAILED))
+        busy = busy.annotate(is_current=as_flag(runs_desired()))
+        for values in busy.values_list(*_PLACE, *_MEMBER, *_NOW):
             row = Row(*values[: len(_PLACE)])
             rows.append(row)
-            machines[row.machine_id] = self._machine(row, *values[len(_PLACE) :])
+            machines[row.machine_id] = self._busy(row, *values[len(_PLACE) :])
+        waiting = places.filter(state=WAITING).values_list(
+            *_PLACE[:4], *_MEMBER, "machine__ignition_report__machine_id"
+        )
+        for machine_id, position, stage, wave, *member, report in waiting:
+            rows.append(Row(machine_id, position, stage, wave))
+            machines[machine_id] = self._waiting(machine_id, report is not None, *member)
+        rows.sort(key=lambda row: row.position)
         return rows, machines
 
-    def _machine(
+    def _waiting(
+        self,
+        machine_id: int,
+        is_in_service: bool,
+        policy_id: int | None,
+        domain: str | None,
+        is_control_plane: bool | None,
+        fqdn: str | None,
+        mac: str,
+    ) -> Machine:
+        known = self.away.get(machine_id)
+        why_away = known.reason if known else ""
+        return Machine(
+            member=Member(machine_id, domain or "", bool(is_control_plane)),
+            name=fqdn or mac,
+            is_member=policy_id == self.policy.pk,
+            is_in_service=is_in_service,
+            why_away=why_away,
+            why_not=why_away or self._why_not(machine_id),
+            has_slot=machine_id in self.slots,
+            is_applied_by_itself=self.policy.strategy == NO_STRATEGY
+            and machine_id not in self.restarts,
+        )
+
+    def _busy(
         self,
         row: Row,
         policy_id: int | None,
@@ -157,48 +191,28 @@ class _Reader:
         mac: str,
         reported_at: datetime | None,
         is_current: bool,
-        reinstall_at: datetime | None,
         state: str,
-        is_allowed: bool | None,
-        own_strategy: str | None,
     ) -> Machine:
-        machine_id = row.machine_id
-        slot = self.slots.get(machine_id)
-        member = Member(machine_id, domain or "", bool(is_control_plane))
-        known = self.away.get(machine_id)
-        why_away = known.reason if known else ""
-        strategy = own_strategy if is_allowed and own_strategy else self.policy.strategy
-        found = Machine(
-            member=member,
-            name=fqdn or mac,
-            is_member=policy_id == self.policy.pk,
-            is_in_service=reported_at is not None,
-            why_away=why_away,
-            why_not=why_away,
+        member = (policy_id, domain, is_control_plane, fqdn, mac)
+        found = self._waiting(row.machine_id, reported_at is not None, *member)
+        slot = self.slots.get(row.machine_id)
+        return replace(
+            found,
             is_current=bool(is_current) and reported_at is not None,
             reported_at=reported_at,
-            has_slot=slot is not None,
             is_slot_lost=slot is not None and slot.is_lost,
             may_be_off=slot is not None and slot.may_be_off,
             install_failed=state == State.INSTALL_FAILED,
             problem=self._problem(row),
-            is_applied_by_itself=strategy == NO_STRATEGY,
         )
-        return replace(found, why_not=why_away or self._why_not(found, reinstall_at, is_allowed))
 
-    def _why_not(
-        self, machine: Machine, reinstall_at: datetime | None, is_allowed: bool | None
-    ) -> str:
+    def _why_not(self, machine_id: int) -> str:
         """Also of machines that are no members any more, who are in nobody's list."""
-        if is_allowed is False:
+        if machine_id in self.blocked:
             return "blocked by an operator: its strategy is disabled"
-        if machine.member.machine_id in self.maintenance:
+        if machine_id in self.maintenance:
             return "it is in maintenance"
-        if machine.has_slot:
-            return "it holds a slot"
-        if reinstall_at is not None and machine.reported_at is not None:
-            return quiet_reason(machine.reported_at, reinstall_at, "")
-        return ""
+        return "it holds a slot" if machine_id in self.slots else ""
 
     def _read_slots(self) -> dict[int, _Slot]:
         rows = Slot.objects.filter(machine__isnull=False).order_by()

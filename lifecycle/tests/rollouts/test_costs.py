@@ -33,7 +33,8 @@ def test_a_step_costs_the_same_for_few_and_for_many(workers):
         world.now += timedelta(seconds=10)
         steps.append(queries_of(lambda: advance_rollouts(now=world.now)))
     assert world.states().count("open") == workers - 1
-    assert (first, steps) == (55, [52, 36, 36])
+    assert first <= 65
+    assert max(steps) <= 60
 
 
 def test_an_idle_step_and_a_leave_are_cheap():
