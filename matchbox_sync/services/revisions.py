@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from datetime import timedelta
 
 from django.db.models import Max
+from django.utils import timezone
 
+from enjoliver.common.leases import hold_lease
 from matchbox_sync.models import (
     DesiredConfig,
     Document,
@@ -23,6 +26,10 @@ KEPT_CONTENTS = 10
 and what to go back to must not be pushed out by them."""
 
 KEPT_CHANGES = 200
+PRUNE_SECONDS = 120.0
+FRESH = timedelta(hours=1)
+"""A plan under way may have made a profile version that nothing refers to yet."""
+
 ReleasePolicy = Callable[[Revision, Collection[int]], Collection[int]]
 
 
@@ -51,8 +58,14 @@ def released(revision: Revision, machine_ids: Collection[int]) -> set[int]:
 def prune_revisions(*, cluster: Cluster, keep: int = KEPT_REVISIONS) -> int:
     """Forget configs older than the newest `keep` revisions that no machine refers to.
 
-    Returns how many configs went. Documents and profile versions go when nobody needs them.
+    Returns how many configs went. Documents and profile versions go when nobody needs them. While
+    a sync is under way nothing goes: what it has just made belongs to no revision yet.
     """
+    with hold_lease(f"sync:{cluster.name}", seconds=PRUNE_SECONDS) as lease:
+        return _prune(cluster, keep) if lease else 0
+
+
+def _prune(cluster: Cluster, keep: int) -> int:
     newest = Revision.objects.filter(cluster=cluster).aggregate(n=Max("number"))["n"] or 0
     old = MachineConfig.objects.filter(
         revision__cluster=cluster, revision__number__lte=newest - keep
@@ -89,6 +102,7 @@ def _prune_versions(cluster: Cluster) -> None:
     in_force = ProfileInForce.objects.values_list("version_id", flat=True)
     ProfileVersion.objects.filter(
         cluster=cluster,
+        created_at__lt=timezone.now() - FRESH,
         configs__isnull=True,
         revisions__isnull=True,
         pending_changes__isnull=True,

@@ -9,7 +9,14 @@ import pytest
 from enjoliver.common.leases import hold_lease
 from matchbox_sync import held
 from matchbox_sync.documents import load_document
-from matchbox_sync.models import DesiredConfig, MachineConfig, Problem, Revision, SyncState
+from matchbox_sync.models import (
+    DesiredConfig,
+    MachineConfig,
+    Problem,
+    ProfileVersion,
+    Revision,
+    SyncState,
+)
 from matchbox_sync.renderer import PrivateMatchbox
 from matchbox_sync.services import (
     assign_revision,
@@ -404,6 +411,28 @@ def test_old_configs_are_pruned_and_what_is_in_use_stays(cluster):
     assert load_document(desired.sha512)
     assert desired.previous is not None
     assert sync(cluster).rendered == 0
+
+
+def test_a_profile_version_that_a_sync_has_just_made_is_not_pruned(cluster):
+    change_value(cluster, ntp=["ntp.example.test"])
+    sync(cluster)
+    known = set(ProfileVersion.objects.values_list("pk", flat=True))
+    made = ProfileVersion.objects.first()
+    made.pk, made.fingerprint = None, "f" * 64
+    made.save(force_insert=True)
+    prune_revisions(cluster=cluster)
+    assert set(ProfileVersion.objects.values_list("pk", flat=True)) == {*known, made.pk}
+
+
+def test_nothing_is_pruned_while_a_sync_is_under_way(cluster):
+    place(1)
+    sync(cluster)
+    for number in range(3):
+        change_value(cluster, ntp=[f"ntp{number}.example.test"])
+        sync(cluster)
+    with hold_lease(f"sync:{cluster.name}"):
+        assert prune_revisions(cluster=cluster, keep=1) == 0
+    assert prune_revisions(cluster=cluster, keep=1) == 2
 
 
 def test_the_number_of_queries_of_a_sync_without_change_does_not_grow(
