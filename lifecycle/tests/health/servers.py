@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from enjoliver.common.polling import wait_until
 
@@ -39,15 +40,16 @@ def program(name: str) -> str:
 def answers(url: str) -> bool:
     """Whether a plain GET gets a 200."""
     with suppress(urllib.error.URLError, OSError), urllib.request.urlopen(url, timeout=2) as said:
-        return said.status == 200
+        return bool(said.status == 200)
     return False
 
 
-def post(url: str, document: object) -> dict:
+def post(url: str, document: object) -> dict[str, Any]:
     """The JSON answer to a JSON document."""
     request = urllib.request.Request(url, json.dumps(document).encode())
     with urllib.request.urlopen(request, timeout=10) as said:
-        return json.load(said)
+        answer: dict[str, Any] = json.load(said)
+        return answer
 
 
 class Process:

@@ -34,6 +34,12 @@ def run(results, pace=PACE, health=None, start=NOON):
     return found
 
 
+def last(results, pace=PACE):
+    """The state after all of them; unknown without any."""
+    found = run(results, pace)
+    return found[-1] if found else Health()
+
+
 def states(results, **more):
     return [health.state for health in run(results, **more)]
 
@@ -98,7 +104,7 @@ def test_a_result_from_the_future_says_nothing():
     ],
 )
 def test_what_is_not_healthy_says_why(results, message):
-    (health, *_) = [*reversed(run(results)), Health()]
+    health = last(results)
     verdict = verdict_of("etcd", health, PACE, health.checked_at or NOON)
     assert (verdict.name, verdict.is_healthy, verdict.message) == ("etcd", False, message)
 
@@ -140,7 +146,7 @@ def test_a_state_changes_only_after_the_run_that_is_asked_for(pace, results):
 
 @given(paces, st.lists(st.booleans(), max_size=40), st.integers(-100, 100))
 def test_a_gate_whose_last_run_is_bad_never_says_that_it_is_healthy(pace, results, seconds):
-    (health, *_) = [*reversed(run(results, pace)), Health()]
+    health = last(results, pace)
     now = (health.checked_at or NOON) + timedelta(seconds=seconds)
     verdict = verdict_of("etcd", health, pace, now)
     if verdict.is_healthy:

@@ -112,7 +112,8 @@ def test_another_answer_than_a_list_of_nodes_is_bad(check, files, status, body, 
 def test_certificates_of_a_kubeconfig_are_used(check, files, authority, is_inline):
     folder = files / "cluster"
     folder.mkdir()
-    user, cluster = {}, {}
+    user: dict[str, str] = {}
+    cluster: dict[str, str] = {}
     for part, key, name in (
         (cluster, "certificate-authority", "ca.pem"),
         (user, "client-certificate", "client.pem"),

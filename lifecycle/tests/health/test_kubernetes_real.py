@@ -23,6 +23,7 @@ class Api:
     """One API server, and what an administrator does there."""
 
     def __init__(self, folder, authority, etcd):
+        self.authority = authority
         (port,) = free_ports(1)
         self.url = f"https://127.0.0.1:{port}"
         key = folder / "service-accounts.key"
@@ -87,7 +88,6 @@ def api(tmp_path_factory):
     etcd = Etcd(folder, size=1)
     try:
         found = Api(folder, authority, etcd)
-        found.authority = authority
         yield found
         found.process.kill()
     finally:

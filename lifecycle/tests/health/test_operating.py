@@ -1,18 +1,15 @@
-"""Health gates for operators: pages of the console, commands, metrics."""
+"""Health gates for operators: pages of the console, commands."""
 
 import json
-from datetime import timedelta
 from io import StringIO
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
 from django.urls import reverse
-from django.utils import timezone
 
-from enjoliver.engine.metrics import exposition
-from lifecycle.models import HealthGate, HealthGateState, RollingPolicy
-from lifecycle.services import advance_rollouts, check_due_gates, set_health_gate
+from lifecycle.models import HealthGate, HealthGateState
+from lifecycle.services import set_health_gate
 from lifecycle.tests.health.servers import serving
 from lifecycle.tests.rollouts.world import World
 
@@ -136,21 +133,3 @@ def test_gates_are_listed_and_checked_by_command(policy, url):
         run("check", "workers", "other")
     HealthGate.objects.all().delete()
     assert run("list") == "no health gates: nothing is asked\n"
-
-
-def test_gates_of_active_rollouts_are_metrics(url):
-    assert b"enjoliver_health_gate_healthy{" not in exposition()
-    world = World(workers=1)
-    document = {"kind": "http", "healthy_after": 1}
-    gates = [
-        document | {"name": name, "config": {"url": f"{url}/{name}"}} for name in ("good", "bad")
-    ]
-    world.policy(health_gates=gates)
-    assert b"enjoliver_health_gate_healthy{" not in exposition()
-    world.new_revision()
-    advance_rollouts(now=world.now)
-    check_due_gates(now=timezone.now() - timedelta(seconds=5))
-    lines = exposition().decode().splitlines()
-    assert 'enjoliver_health_gate_healthy{gate="good",policy="workers"} 1.0' in lines
-    assert 'enjoliver_health_gate_healthy{gate="bad",policy="workers"} 0.0' in lines
-    assert RollingPolicy.objects.count() == 1
