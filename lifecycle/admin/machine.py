@@ -94,9 +94,9 @@ def why(machine: Machine) -> SafeString:
     )
 
 
-MachineAdmin.why = staticmethod(why)  # type: ignore[attr-defined]
-_NOW: Any = ("Now", {"fields": ("why",)})
-MachineAdmin.fieldsets = (MachineAdmin.fieldsets[0], _NOW, *MachineAdmin.fieldsets[1:])
+_page: Any = MachineAdmin
+_page.why = staticmethod(why)
+_page.fieldsets = (_page.fieldsets[0], ("Now", {"fields": ("why",)}), *_page.fieldsets[1:])
 MachineAdmin.inlines = [
     *MachineAdmin.inlines,
     MaintenanceInline,

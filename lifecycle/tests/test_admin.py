@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from lifecycle.models import (
     Freeze,
+    HealthGate,
     IgnitionReport,
     InstallAttempt,
     InstallLimit,
@@ -47,6 +48,10 @@ MODELS = sorted(
     (model for model in admin.site._registry if model._meta.app_label == "lifecycle"),
     key=lambda model: model.__name__,
 )
+
+
+EDITED = (MachineStrategy, InstallLimit, Freeze, RollingPolicy, HealthGate)
+"""What operators write themselves."""
 
 
 def page(model, name="changelist", *args):
@@ -90,6 +95,10 @@ def fleet():
     )
     apply_policy(document={"name": "workers"}, actor="ada")
     add_freeze(reason="audit", actor="ada")
+    config = {"url": "http://127.0.0.1:1/"}
+    HealthGate.objects.create(
+        policy=RollingPolicy.objects.get(), name="web", kind="http", config=config
+    )
     rollout = Rollout.objects.create(
         policy=RollingPolicy.objects.get(),
         policy_name="workers",
@@ -108,6 +117,7 @@ def test_every_model_of_lifecycle_has_a_page():
     assert {model.__name__ for model in MODELS} == {
         "AgentProgress",
         "Freeze",
+        "HealthGate",
         "IgnitionReport",
         "InstallAttempt",
         "InstallGate",
@@ -135,7 +145,7 @@ def test_each_list_and_each_page_renders(admin_client, fleet, model):
 
 @pytest.mark.parametrize(
     "model",
-    [m for m in MODELS if m not in (MachineStrategy, InstallLimit, Freeze, RollingPolicy)],
+    [m for m in MODELS if m not in EDITED],
     ids=lambda model: model.__name__,
 )
 def test_nobody_adds_or_deletes_by_hand(admin_client, fleet, model):

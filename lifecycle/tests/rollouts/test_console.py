@@ -1,6 +1,7 @@
 """The console's pages of policies, rollouts and freezes, and the words that they say."""
 
 import json
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -21,7 +22,9 @@ def page(name, *args):
 def form_of(document):
     """What a browser sends for a policy."""
     counts = ("TOTAL_FORMS", "INITIAL_FORMS")
-    sent = {f"{inline}-{count}": 0 for inline in ("members", "health_gates") for count in counts}
+    sent: dict[str, Any] = {
+        f"{inline}-{count}": 0 for inline in ("members", "health_gates") for count in counts
+    }
     for name, value in document.items():
         if name == "health_gates" or value is False:
             continue

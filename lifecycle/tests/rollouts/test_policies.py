@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from enjoliver.common.errors import Conflict, InvalidInput
-from lifecycle.models import LockGroup, PolicyMember, RollingPolicy
+from lifecycle.models import LockGroup, PolicyMember, RollingPolicy, StrategyName
 from lifecycle.services import (
     add_freeze,
     apply_policy,
@@ -84,9 +84,9 @@ class TestMembers:
     def test_of_two_policies_the_higher_priority_counts_then_the_name(self, world):
         world.policy("b")
         world.policy("a")
-        assert policy_of(world.workers[0]).name == "a"
+        assert str(policy_of(world.workers[0])) == "a"
         world.policy("b", priority=1)
-        assert policy_of(world.workers[0]).name == "b"
+        assert str(policy_of(world.workers[0])) == "b"
         assert set(PolicyMember.objects.values_list("policy__name", flat=True)) == {"b"}
 
     def test_labels_decide_at_the_next_step(self, world):
@@ -167,7 +167,7 @@ class TestFreezes:
             assert bool(freeze_reason(cluster_id=None, policy_id=None, now=now)) is is_frozen
 
     def test_a_global_one_stops_machines_without_a_policy_as_well(self, world):
-        set_strategy(machine=world.workers[0], strategy="kexec", actor="ada")
+        set_strategy(machine=world.workers[0], strategy=StrategyName.KEXEC, actor="ada")
         assert world.leave(world.workers[0]).strategy == "kexec"
         add_freeze(reason="audit", actor="ada", now=world.now)
         assert "audit" in world.leave(world.workers[0]).refusal

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from enjoliver.common.errors import Conflict, InvalidInput
-from lifecycle.models import Rollout, Slot
+from lifecycle.models import Rollout, Slot, StrategyName
 from lifecycle.services import (
     abort_rollout,
     advance_rollouts,
@@ -217,7 +217,7 @@ class TestLimits:
 
     def test_a_machines_own_strategy_replaces_the_policys(self, world):
         for machine in world.workers:
-            set_strategy(machine=machine, strategy="reboot", actor="ada")
+            set_strategy(machine=machine, strategy=StrategyName.REBOOT, actor="ada")
         roll(world)
         opened = next(m for m in world.workers if world.place(m).state == "open")
         assert world.leave(opened).strategy == "reboot"

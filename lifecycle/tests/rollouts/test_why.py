@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from lifecycle.models import InstallGate, InstallWaiter, Rollout
+from lifecycle.models import InstallGate, InstallWaiter, Rollout, StrategyName
 from lifecycle.services import (
     add_freeze,
     disable_strategy,
@@ -76,7 +76,7 @@ class TestMachines:
         world.new_revision()
         world.report_all()
         assert "nobody allows it to change" in about(world, world.workers[0])
-        set_strategy(machine=world.workers[0], strategy="kexec", actor="ada")
+        set_strategy(machine=world.workers[0], strategy=StrategyName.KEXEC, actor="ada")
         assert "may change now by kexec" in about(world, world.workers[0])
         disable_strategy(machine=world.workers[0], actor="ada")
         assert "disabled" in about(world, world.workers[0])

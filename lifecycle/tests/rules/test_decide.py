@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from hypothesis import given, settings
 
@@ -267,7 +268,7 @@ class TestTracking:
         return decision, decision.rows.get(one.member.machine_id, row)
 
     def updating(self, **changes):
-        row = {
+        row: dict[str, Any] = {
             "state": "updating",
             "opened_at": NOON - 5 * MINUTE,
             "updating_at": NOON - 4 * MINUTE,

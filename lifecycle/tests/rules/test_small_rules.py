@@ -1,6 +1,7 @@
 """Selectors, amounts, stages, order, phases."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -66,7 +67,9 @@ class TestSelector:
 
         some = [Policy("b", 0), Policy("a", 0), Policy("z", 5, roles=["etcd-member"])]
         assert choose_policy(some, self.WORKER) is some[1]
-        assert choose_policy([*some, Policy("c", 5)], self.WORKER).rank == (-5, "c")
+        chosen = choose_policy([*some, Policy("c", 5)], self.WORKER)
+        assert chosen is not None
+        assert chosen.rank == (-5, "c")
         assert choose_policy([], self.WORKER) is None
 
 
@@ -128,7 +131,7 @@ class TestOrder:
 
 class TestPhases:
     def phase(self, minutes, **changes):
-        base = {
+        base: dict[str, Any] = {
             "acquired_at": NOON,
             "reported_at": NOON - timedelta(seconds=20),
             "is_up_to_date": False,

@@ -1,6 +1,7 @@
 """Maintenance windows, with the two days of the year on which the clock steps."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ PARIS = {"days": ["sun"], "start": "02:30", "minutes": 60, "time_zone": "Europe/
 
 
 def utc(*parts):
-    return datetime(*parts, tzinfo=UTC)
+    return datetime(*parts).replace(tzinfo=UTC)
 
 
 def read(**changes):
@@ -108,6 +109,7 @@ def test_it_is_open_when_it_opens_and_not_just_when_it_closes(found, now):
 @given(windows, moments)
 def test_a_window_opens_within_the_local_days_that_it_names(window, now):
     opening = next_opening([window], now)
+    assert opening is not None
     local = opening.astimezone(window.zone)
     assert local.weekday() in window.days or local.hour <= 3  # a gap at midnight ends on that day
     wall = local.hour * 60 + local.minute
@@ -118,7 +120,8 @@ def test_a_window_opens_within_the_local_days_that_it_names(window, now):
 @pytest.mark.parametrize("zone", ["Europe/Paris", "Australia/Lord_Howe"])
 def test_every_weekly_opening_of_a_year_comes_once(zone):
     window = [read(days=["sun"], start="02:15", time_zone=zone)]
-    moment, openings = utc(2026, 1, 1), []
+    moment: Any = utc(2026, 1, 1)
+    openings: list[Any] = []
     while len(openings) < 52:
         moment = next_opening(window, moment)
         openings.append(moment)
