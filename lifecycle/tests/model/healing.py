@@ -1,5 +1,7 @@
 """The end of a story: faults are mended, and then everything must come to its end by itself."""
 
+from hypothesis import event
+
 from lifecycle.models import Freeze
 from lifecycle.services import (
     apply_policy,
@@ -12,6 +14,7 @@ from lifecycle.services import (
     start_rollout,
 )
 from lifecycle.tests.model.site import answered
+from lifecycle.why import why_machine, why_rollout
 from machines.models import Machine
 
 ROUNDS = 80
@@ -63,14 +66,16 @@ def finish(site, watch):
 
 def why_not(site):
     """What stands where, for whoever reads the failure."""
-    return [
-        (str(one), one.state, one.reason, one.hold, site.states(one))
-        for one in site.rollouts("ready", "running", "paused")
+    rollouts = site.rollouts("ready", "running", "paused")
+    told = [
+        (str(one), one.state, site.states(one), why_rollout(one, now=site.now)) for one in rollouts
     ]
+    return told, [why_machine(one, now=site.now).sentence for one in site.members]
 
 
 def bring_up_to_date(site, watch):
     """Mended, each policy's machines reach the newest revision, also those left out before."""
+    event("mended")
     mend(site)
     finish(site, watch)
     for policy in site.policies():
