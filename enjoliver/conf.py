@@ -154,7 +154,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "ENJOLIVER_SCHEDULE_INTERVAL_SECONDS", "5", "How often beat runs the scheduler.", float
     ),
-    Setting("ENJOLIVER_INSTALL_CONCURRENCY", "1", "Machines that may install at once.", int),
+    Setting(
+        "ENJOLIVER_INSTALL_CONCURRENCY",
+        "1",
+        "Machines that may install at once at each site that has no limit of its own.",
+        int,
+    ),
     Setting(
         "ENJOLIVER_INSTALL_DEADLINE_SECONDS",
         "1800",
