@@ -11,7 +11,7 @@ CHECKS := lint types imports docs migrations openapi-check
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-run setup-test setup-lab setup-lab-vm run demo agent \
-	lab lab-down lab-test lab-vm-test test test-sqlite test-postgres \
+	lab lab-down lab-test lab-vm-test test test-sqlite test-postgres rollout-proof \
 	check $(CHECKS) generate bench clean
 
 help: ## list the commands
@@ -60,6 +60,10 @@ test-sqlite: setup-test ## all tests on SQLite
 
 test-postgres: setup-test ## those that touch the database, on PostgreSQL with Redis
 	@exec $(VENV)/python -m tools.run_tests postgres -- $(ARGS)
+
+rollout-proof: setup-test ## a thousand machines roll under policies, with faults; SQLite, then PostgreSQL
+	@PROOF_MACHINES=1000 $(VENV)/python -m tools.run_tests sqlite -- tests/e2e/test_rollout_proof.py -s $(ARGS)
+	@PROOF_MACHINES=1000 $(VENV)/python -m tools.run_tests postgres -- tests/e2e/test_rollout_proof.py -s $(ARGS)
 
 check: setup-test ## everything that CI looks at besides the tests
 	@exec $(PYTHON) -m tools.run_checks $(CHECKS)

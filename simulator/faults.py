@@ -18,6 +18,8 @@ class Fault(StrEnum):
     """It vanishes while it holds the install gate."""
     SILENT_UPDATE = "silent-update"
     """It vanishes while it holds the slot."""
+    FLAPS = "flaps"
+    """It loses power now and then while it runs, and comes back."""
     LIES = "lies"
     """It reports another config than the one it was given."""
     FAIL_INSTALL = "fail-install"
@@ -35,6 +37,7 @@ MEANING: Mapping[Fault, str] = {
     Fault.SILENT: "vanishes after its first report; ends silent",
     Fault.SILENT_INSTALL: "vanishes while installing; ends silent, the others go on",
     Fault.SILENT_UPDATE: "vanishes while it holds the slot; ends silent, nobody else goes down",
+    Fault.FLAPS: "loses power now and then; same end as a good machine",
     Fault.LIES: "reports another config; ends outdated",
     Fault.FAIL_INSTALL: "its first install fails; same end as a good machine",
     Fault.REBOOT_MID_INSTALL: "power loss in the install; same end as a good machine",

@@ -13,6 +13,7 @@ from simulator.ignition import digest
 from simulator.machine import Machine, Phase, as_body
 
 _FULL_FIRST = 0.1
+_FLAPS = 0.1
 
 
 async def start(machine: Machine) -> Phase:
@@ -59,7 +60,13 @@ async def report(machine: Machine) -> Phase:
     await _send_report(machine)
     if machine.has(Fault.SILENT):
         machine.say("vanishes without a word")
+        machine.world.audit.vanishes(machine.name, machine.role, machine.domain)
         return Phase.SILENT
+    if machine.has(Fault.FLAPS) and machine.dice.random() < _FLAPS:
+        machine.say("loses its power")
+        machine.new_boot()
+        await machine.pause(machine.timing.off)
+        return Phase.FIRMWARE
     if machine.is_up_to_date:
         machine.say("is up to date")
         return Phase.RUNNING

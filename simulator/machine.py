@@ -99,6 +99,16 @@ class Machine:
         return self.who.hostname
 
     @property
+    def domain(self) -> str:
+        """What it fails together with."""
+        return f"rack {self.who.rack}"
+
+    @property
+    def role(self) -> str:
+        """The role that names its policy."""
+        return self.roles[-1] if self.roles else ""
+
+    @property
     def timing(self) -> Timing:
         """The durations of this run."""
         return self.world.timing

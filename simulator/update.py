@@ -51,7 +51,7 @@ async def wait_for_slot(machine: Machine) -> Phase:
     if not await take_slot(machine, machine.lock):
         machine.say("wants to update; another machine holds the slot")
         return Phase.RUNNING
-    machine.world.audit.goes_down(machine.name, machine.lock["group"])
+    machine.world.audit.goes_down(machine.name, machine.lock["group"], machine.domain)
     machine.say(f"took the slot of group {machine.lock['group']}")
     return Phase.SILENT if machine.has(Fault.SILENT_UPDATE) else Phase.DOWN
 

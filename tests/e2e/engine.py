@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,15 @@ class RunningEngine:
         status = self._process.wait(STOP_SECONDS)
         self._process = None
         return status
+
+    def kill(self):
+        """As a loss of power: the engine and all its processes at once, with SIGKILL."""
+        whole = psutil.Process(self._process.pid)
+        for process in [whole, *whole.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._process.wait(STOP_SECONDS)
+        self._process = None
 
     def is_healthy(self):
         assert self._process.poll() is None, f"the engine ended: {self.story()}"

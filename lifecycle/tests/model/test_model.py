@@ -1,6 +1,6 @@
 """Any order of what machines, operators, time and workers do; `Watch` looks after each step.
 
-The everyday run is small and always the same. ENJOLIVER_MODEL_EXAMPLES=2000 (and …_STEPS=80) makes
+The everyday run is small and always the same. MODEL_EXAMPLES=2000 (and …_STEPS=80) makes
 a search of it, with new dice each time.
 """
 
@@ -49,8 +49,8 @@ from machines.services import request_reinstall, set_labels
 
 pytestmark = pytest.mark.django_db
 
-EXAMPLES = int(os.environ.get("ENJOLIVER_MODEL_EXAMPLES", "0"))
-STEPS = int(os.environ.get("ENJOLIVER_MODEL_STEPS", "30"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
+STEPS = int(os.environ.get("MODEL_STEPS", "30"))
 PICK = st.integers(0, 11)
 OFTEN = st.sampled_from([True, True, True, False])
 ACTIVE = ("ready", "running", "paused")
