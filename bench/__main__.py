@@ -20,13 +20,14 @@ from bench.places import CACHE, ROOT, AlreadyRunning, open_workshop
 from bench.report import make_console, print_stage, this_machine, write_json
 from bench.results import StageResult
 from bench.sizes import FULL, QUICK
-from bench.stages import agent, memory, reports, scheduling, storm, sync
+from bench.stages import agent, memory, reports, rollouts, scheduling, storm, sync
 
 STAGES: dict[str, Callable[[Context], StageResult]] = {
     "scheduling": scheduling.run,
     "sync": sync.run,
     "storm": storm.run,
     "reports": reports.run,
+    "rollouts": rollouts.run,
     "memory": memory.run,
     "agent": agent.run,
 }

@@ -11,8 +11,9 @@ from bench.__main__ import STAGES, main
 from bench.databases import POSTGRESQL, SQLITE
 from bench.places import ROOT
 
-# Only two stages differ by database; `make test` runs these tests once on each.
+# Only these stages differ by database; `make test` runs these tests once on each.
 IS_POSTGRESQL = bool(os.environ.get("DATABASE_URL"))
+BY_DATABASE = ["reports", "scheduling", "rollouts"]
 DATABASE = POSTGRESQL if IS_POSTGRESQL else SQLITE
 
 
@@ -24,7 +25,9 @@ def cache(tmp_path_factory):
 
 @pytest.mark.e2e
 @pytest.mark.matchbox
-@pytest.mark.parametrize("stage", ["reports", "scheduling"] if IS_POSTGRESQL else STAGES)
+@pytest.mark.parametrize(
+    "stage", ["reports", "scheduling", "rollouts"] if IS_POSTGRESQL else STAGES
+)
 def test_every_stage_runs_and_its_facts_hold(stage, cache, tmp_path):
     command = [sys.executable, "-m", "bench", "--quick", "--only", stage, "--database", DATABASE]
     command += ["--cache", str(cache), "--results", str(tmp_path / "results")]

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from simulator.audit import Promise
 from simulator.fleet import Fleet
@@ -19,15 +20,15 @@ class Proof:
     """One run. `most` and `per_domain` are the workers' limits; `patience` bounds each half of it,
     in seconds."""
 
-    engine: object
+    engine: Any
     scenario: Scenario
     most: str
     per_domain: int
     plane_size: int
     patience: float
-    pauses: list = field(default_factory=list)
+    pauses: list[str] = field(default_factory=list)
     kills: int = 0
-    seconds: tuple = ()
+    seconds: tuple[float, ...] = ()
 
     def run(self):
         """The whole story; the fleet, as it is at the end."""

@@ -2,7 +2,7 @@
 
 from hypothesis import event
 
-from lifecycle.models import Freeze
+from lifecycle.models import Freeze, StrategyName
 from lifecycle.services import (
     apply_policy,
     confirm_stage,
@@ -31,7 +31,7 @@ def mend(site):
     for machine in site.members:
         if machine.pk in maintenance_machine_ids([machine.pk], site.now):
             end_maintenance(machine=machine, actor="ada")
-        set_strategy(machine=machine, strategy="kexec", actor="ada")
+        set_strategy(machine=machine, strategy=StrategyName.KEXEC, actor="ada")
         machine.refresh_from_db()
         if machine.reinstall_requested_at or machine.state == "installation_failed":
             assert site.install(machine)

@@ -13,6 +13,7 @@ from enjoliver.common.errors import EngineError
 from enjoliver.common.rawquery import parse_raw_query
 from lifecycle.fleetlock import ClientIdentity
 from lifecycle.models import HealthGate, HealthGateState, LockGroup, RollingPolicy, Rollout, Slot
+from lifecycle.rules.decide import decide
 from lifecycle.services import (
     advance,
     advance_rollouts,
@@ -47,7 +48,12 @@ class Site(World):
     slot; `slots`: who should hold which slot, as (group, holder); `wells`: what each health gate
     would find; `retired`: machines without a role."""
 
-    retired = frozenset()
+    names: dict[int, str]
+    down: set[int]
+    retired: set[int] = set()
+    locks: dict[int, str]
+    slots: dict[tuple[str, str], int]
+    wells: dict[int, bool]
 
     def fork(self):
         """The same cluster for one more example; the database is the caller's business."""
@@ -93,16 +99,16 @@ class Site(World):
 
     def step_overtaken_by(self, action):
         """A worker's step, in the middle of which, after it read everything, `action` happens."""
-        overtaken = []
-        real = advance.decide
+        overtaken: list[bool] = []
+        real = decide
 
-        def decide(seen):
+        def late(seen):
             if not overtaken:
                 overtaken.append(True)
                 action()
             return real(seen)
 
-        with mock.patch.object(advance, "decide", decide):
+        with mock.patch.object(advance, "decide", late):
             self.step()
 
     # --- machines -------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ ACTIVE = ("ready", "running", "paused")
 class Story(RuleBasedStateMachine):
     """One story; `base` is the site as all of them begin, and everything is undone at the end."""
 
-    base = None
+    base: Site
 
     def __init__(self):
         super().__init__()
