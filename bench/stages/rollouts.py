@@ -18,7 +18,7 @@ from bench.results import Fact, Figure, Spread, StageResult, at_least, at_most, 
 
 WAITING, OPEN, SLOT, BARE = "leave refused", "leave granted", "slot held", "yardstick"
 EXPECTED = {WAITING: 403, OPEN: 200, SLOT: 200, BARE: 200}
-PROMISED = {WAITING: 0.2, OPEN: 0.03, SLOT: 0.1}
+PROMISED = {WAITING: 0.15, OPEN: 0.01, SLOT: 0.1}
 NOT_SQUARE = 3.0
 _MAX_REQUESTS_A_ROUND = 50_000
 

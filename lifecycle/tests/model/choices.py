@@ -60,6 +60,7 @@ VALUES = st.sampled_from(
 RETURNS = st.sampled_from(
     ["updated", "updated", "updated", "outdated", "lying", "mute", "keeps its slot", "says nothing"]
 )
+STOPS = st.sampled_from(["freeze", "pause", "maintain", "take", "fail_health", "let_time_pass"])
 MEANWHILE = st.sampled_from(
     ["another_worker", "a_late_worker", "begin", "take", "pause", "abort", "revise", "freeze",
      "maintain", "retire"]

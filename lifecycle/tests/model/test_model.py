@@ -78,10 +78,17 @@ class Story(RuleBasedStateMachine):
         """One of `machines`; None without any."""
         return machines[pick % len(machines)] if machines else None
 
-    @initialize(documents=choices.sets_of_policies(), values=choices.VALUES, seconds=choices.SHORT)
-    def a_revision_under_policies(self, documents, values, seconds):
+    @initialize(
+        documents=choices.sets_of_policies(),
+        values=choices.VALUES,
+        seconds=choices.SHORT,
+        has_gates=st.booleans(),
+    )
+    def a_revision_under_policies(self, documents, values, seconds, has_gates):
         for document in documents:
             self.apply(document)
+        for policy in self.site.policies() if has_gates else ():
+            self.site.add_gate(policy)
         self.site.new_revision(values=values)
         self.site.beat(seconds)
         self.was_step = True
@@ -124,6 +131,20 @@ class Story(RuleBasedStateMachine):
         self.site.beat(seconds)
         self.watch.look(is_step=True)
         self.all_agents_begin()
+
+    @rule(pick=PICK, what=choices.STOPS, seconds=choices.SHORT)
+    def something_comes_between_a_step_and_those_who_may_begin(self, pick, what, seconds):
+        self.site.beat(seconds)
+        getattr(self, what)(pick)
+        self.all_agents_begin()
+
+    def fail_health(self, pick):
+        self.site.wells = dict.fromkeys(self.site.wells, False)
+        self.site.check_gates()
+
+    def let_time_pass(self, pick):
+        self.site.now += timedelta(minutes=5 * pick)
+        self.site.everybody_reports()
 
     def go_on(self, seconds, rounds):
         """What happens nearly always, while nothing goes wrong."""
@@ -449,7 +470,7 @@ def quiet():
 
 
 @pytest.mark.usefixtures("quiet")
-@pytest.mark.parametrize(("plane", "workers", "share"), [(3, 5, 3), (1, 3, 1)])
+@pytest.mark.parametrize(("plane", "workers", "share"), [(3, 5, 2), (5, 3, 1), (1, 3, 1)])
 def test_no_order_of_events_breaks_what_policies_promise(plane, workers, share):
     class OnThisSite(Story):
         base = Site(plane=plane, workers=workers, racks=3)
