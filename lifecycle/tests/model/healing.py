@@ -1,7 +1,5 @@
 """The end of a story: faults are mended, and then everything must come to its end by itself."""
 
-from hypothesis import event
-
 from lifecycle.models import Freeze, StrategyName
 from lifecycle.services import (
     apply_policy,
@@ -75,7 +73,6 @@ def why_not(site):
 
 def bring_up_to_date(site, watch):
     """Mended, each policy's machines reach the newest revision, also those left out before."""
-    event("mended")
     mend(site)
     finish(site, watch)
     for policy in site.policies():

@@ -2,8 +2,6 @@
 
 from collections import Counter
 
-from hypothesis import event
-
 from lifecycle.services import policy_of
 from lifecycle.tests.model.picture import ACTIVE, PLANE, Picture, amount
 from lifecycle.why import why_machine, why_rollout
@@ -48,8 +46,6 @@ class Watch:
         assert not busy or max(busy.values()) == 1, f"two active rollouts: {active}"
         for pk, old in before.rollouts.items():
             state = now.rollouts[pk].state
-            if state != old.state:
-                event(f"a rollout is {state}")
             assert old.state not in ENDED or state == old.state, f"{old} was over, and is {state}"
         old_states = {place.pk: place.state for place in before.places}
         for place in now.places:
@@ -73,7 +69,6 @@ class Watch:
 
     def granted(self, machine, group):
         """A machine was given a slot just now."""
-        event(f"a slot of {group.partition('.')[0]}")
         now = self.picture()
         mine = [slot for slot in now.slots if slot.group.name == group]
         assert len(mine) <= mine[0].group.slots, f"{group}: {len(mine)} slots"
@@ -121,7 +116,6 @@ class Watch:
         old = {place.pk: place.state for place in before.places}
         for place in now.places:
             if place.state in states and old.get(place.pk, "waiting") != place.state:
-                event(f"a machine is {place.state}")
                 yield old.get(place.pk, "waiting"), place
 
     def check_opened(self, before, now):
