@@ -94,7 +94,7 @@ class TestRecord:
         record_progress(machine=machine, said=last, now=now)
         assert machine.events.count() == EVENTS_AN_HOUR
         record_progress(machine=machine, said=last, now=now + timedelta(minutes=61))
-        assert machine.events.first().message == f"report: step {EVENTS_AN_HOUR}"
+        assert machine.events.all()[0].message == f"report: step {EVENTS_AN_HOUR}"
 
     def test_a_wrong_clock_does_not_make_an_old_wait_a_new_one(self):
         machine = MachineFactory.create()

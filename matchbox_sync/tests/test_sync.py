@@ -417,8 +417,8 @@ def test_a_profile_version_that_a_sync_has_just_made_is_not_pruned(cluster):
     change_value(cluster, ntp=["ntp.example.test"])
     sync(cluster)
     known = set(ProfileVersion.objects.values_list("pk", flat=True))
-    made = ProfileVersion.objects.first()
-    made.pk, made.fingerprint = None, "f" * 64
+    made = ProfileVersion.objects.all()[0]
+    made.pk, made.fingerprint = 10**6, "f" * 64
     made.save(force_insert=True)
     prune_revisions(cluster=cluster)
     assert set(ProfileVersion.objects.values_list("pk", flat=True)) == {*known, made.pk}
