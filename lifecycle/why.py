@@ -11,11 +11,13 @@ from datetime import datetime
 from django.utils import timezone
 
 from lifecycle.answers import Answer
-from lifecycle.models import Rollout
+from lifecycle.models import RollingPolicy, Rollout
 from lifecycle.rules.rollout import Decision, Row, Snapshot
 from lifecycle.rules.states import ACTIVE_STATES, OPEN, PAUSED, READY, RUNNING, UPDATING, WAITING
+from lifecycle.services.away import read_away
 from lifecycle.services.snapshot import look_ahead
 from lifecycle.whymachine import why_machine
+from machines.models import Machine
 
 __all__ = ["Answer", "why_machine", "why_rollout"]
 _SHOWN = 5
@@ -39,7 +41,8 @@ def why_rollout(rollout: Rollout, *, now: datetime | None = None) -> Answer:
         advice = "Resume it, skip machines, abort it, or roll it back."
         return Answer(f"It is paused: {rollout.reason}.", [advice, *details])
     seen, decision = look_ahead(rollout, rollout.policy, now)
-    return Answer(_running(seen, decision), [*_open_questions(seen, decision), *details])
+    found = [*_open_questions(seen, decision), *_unavailable(rollout, rollout.policy, now)]
+    return Answer(_running(seen, decision), [*found, *details])
 
 
 def _counts(rollout: Rollout) -> str:
@@ -61,15 +64,24 @@ def _running(seen: Snapshot, decision: Decision) -> str:
     moving = [row for row in rows.values() if row.state in (OPEN, UPDATING)]
     if moving:
         return f"{len(moving)} machines are changing: {_names(seen, moving)}."
-    if decision.stage_hold:
-        return f"It waits: {decision.stage_hold}."
     waiting = [row for row in rows.values() if row.state == WAITING]
-    refused = next((row for row in waiting if row.machine_id in decision.refused), None)
-    if refused:
-        name = seen.machines[refused.machine_id].name
+    refused = [row for row in waiting if row.machine_id in decision.refused]
+    holding_up = [row for row in refused if _holds_up_its_stage(seen, decision, row)]
+    if decision.stage_hold and not holding_up:
+        return f"It waits: {decision.stage_hold}."
+    for row in [*holding_up, *refused][:1]:
+        name, reason = seen.machines[row.machine_id].name, decision.refused[row.machine_id]
         more = f" ({len(waiting)} machines wait)" if len(waiting) > 1 else ""
-        return f"The next machine, {name}, waits: {decision.refused[refused.machine_id]}{more}."
+        return f"The next machine, {name}, waits: {reason}{more}."
     return "Its next step is due at any moment."
+
+
+def _holds_up_its_stage(seen: Snapshot, decision: Decision, row: Row) -> bool:
+    """True when the stage that has begun waits for this machine: then why *it* waits is the answer.
+    Nobody but a canary's stage waits for one that cannot change."""
+    is_canary = row.stage < len(seen.stages) and seen.stages[row.stage].is_canary
+    can_change = is_canary or not seen.machines[row.machine_id].why_not
+    return row.stage <= decision.stage and can_change
 
 
 def _names(seen: Snapshot, rows: list[Row]) -> str:
@@ -89,3 +101,13 @@ def _open_questions(seen: Snapshot, decision: Decision) -> Iterator[str]:
     for reason, names in list(reasons.items())[:20]:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         yield f"{', '.join(names[:3])}{more}: {reason}"
+
+
+def _unavailable(rollout: Rollout, policy: RollingPolicy, now: datetime) -> Iterator[str]:
+    """Machines that are away for other reasons than this rollout, the first few by name."""
+    away = read_away(policy, now, except_rollout=rollout.pk)
+    rows = Machine.objects.filter(pk__in=sorted(away)[:_SHOWN]).order_by("pk")
+    for pk, fqdn, mac in rows.values_list("pk", "assignment__fqdn", "boot_mac"):
+        yield f"Unavailable: {fqdn or mac}: {away[pk].reason}"
+    if len(away) > _SHOWN:
+        yield f"Unavailable: {len(away) - _SHOWN} more"

@@ -143,6 +143,34 @@ class TestRollouts:
         world.advance()
         assert "waits: blocked by an operator" in self.sentence(world)
 
+    def test_when_a_machine_that_is_away_leaves_no_room_for_the_canary(self, world):
+        away = world.workers[-1]  # others come before it
+        roll(world, canary_count=1, starts="manual")
+        assert world.lock(away, group="default")
+        Rollout.objects.update(state="running")
+        world.advance()
+        answer = why_rollout(world.rollout(), now=world.now)
+        assert answer.sentence.startswith("The next machine, r")
+        assert "1 of 3 machines are unavailable" in answer.sentence
+        name = away.assignment.fqdn
+        assert name not in answer.sentence
+        held = [
+            line for line in answer.details if line.startswith(f"Unavailable: {name}: it holds")
+        ]
+        assert "a slot of group default" in held[0]
+
+    def test_while_a_stage_soaks_and_a_machine_of_it_is_blocked(self, world):
+        blocked = world.workers[0]
+        disable_strategy(machine=blocked, actor="ada")
+        roll(world, stages=[{"up_to": 2, "soak_seconds": 900}, {"up_to": "100%"}])
+        for _ in range(2):
+            for machine in world.workers:
+                world.update(machine)
+            world.advance()
+        states = world.states()
+        assert sorted(states) == ["done", "waiting", "waiting"]
+        assert "stage 1 soaks until" in self.sentence(world)
+
     def test_in_the_window_and_outside(self, world):
         roll(world, windows=[{"days": ["sun"], "start": "02:00", "minutes": 60}])
         assert "Nothing may move now: the maintenance window is closed" in self.sentence(world)
