@@ -8,34 +8,22 @@ from __future__ import annotations
 import base64
 import json
 import os
-import re
-import socket
-import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab import netns
 from lab.bringup import up
-from lab.diagnosis import diagnose
-from lab.drivers.base import DriverFailed
-from lab.drivers.nspawn import NspawnDriver, bootdisk
-from lab.drivers.nspawn.cgroups import MOUNTS
-from lab.engine import OwnEngine
-from lab.errors import LabFailed
-from lab.fleetview import EngineView
+from lab.drivers.nspawn import bootdisk
 from lab.http import NoAnswer, ask
-from lab.lab import Lab, open_lab
+from lab.lab import open_lab
 from lab.paths import LabPaths
-from lab.programs import marked
-from lab.takedown import down
+from lab.tests.outside import watched
+from lab.tests.story import CONTROL_PLANE, NODE, Story, told
 from lab.topology import DiskSpec, LabMachine, MachineSpec
 from lab.wait import until
 from lab.watch import Watch
@@ -46,157 +34,6 @@ RACKS = {"m1": "1", "m2": "1", "m3": "2", "m4": "2", "m5": "3"}
 SIZE = 3
 REPORT_SECONDS = 3
 STRATEGIES = ("reboot", "kexec", "reboot", "kexec", "reboot")
-CONTROL_PLANE = "etcd-member,kubernetes-control-plane"
-NODE = "kubernetes-node"
-
-
-@dataclass
-class Story:
-    """One lab, and what was seen of it."""
-
-    lab: Lab
-    say: Callable[[str], None]
-    step: str = ""
-    began: float = field(default_factory=time.monotonic)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def driver(self) -> NspawnDriver:
-        assert isinstance(self.lab.driver, NspawnDriver)
-        return self.lab.driver
-
-    @property
-    def engine(self) -> OwnEngine:
-        assert isinstance(self.lab.engine, OwnEngine)
-        return self.lab.engine
-
-    @property
-    def machines(self) -> tuple[LabMachine, ...]:
-        return self.lab.topology.machines
-
-    @contextmanager
-    def telling(self, step: str) -> Iterator[None]:
-        """A step; its failure names it, the machines that are not well, and their last words."""
-        self.step = step
-        started = time.monotonic()
-        self.say(f"== {step}")
-        try:
-            yield
-        except (AssertionError, LabFailed, DriverFailed, NoAnswer, OSError) as error:
-            raise AssertionError(f"step {step!r}: {error}\n{self.last_words()}") from error
-        self.seconds[step] = time.monotonic() - started
-
-    def last_words(self) -> str:
-        found = [f"engine:\n{self.engine.tail()}", *self.engine_errors()]
-        for name, sight in self.lab.sights().items():
-            found += diagnose(self.lab, name, sight.phase(), 0.0).lines()
-        return "\n".join(found)
-
-    def engine_errors(self) -> list[str]:
-        """What the engine's parts complained of."""
-        found = []
-        for log in sorted((self.lab.paths.engine / "logs").glob("*")):
-            lines = log.read_text(errors="replace").splitlines()
-            bad = [at for at, line in enumerate(lines) if "Traceback" in line or " ERROR " in line]
-            found += [f"{log.name}: {line}" for at in bad[-1:] for line in lines[at : at + 60]]
-        return found
-
-    # What is seen
-
-    def views(self) -> dict[str, EngineView]:
-        """What the engine says; nothing while it does not answer."""
-        return self.lab.engine_views() or {}
-
-    def where(self) -> str:
-        return "; ".join(f"{name} {sight.phase()}" for name, sight in self.lab.sights().items())
-
-    def wait(self, is_so: Callable[[], Any], what: str, seconds: float = 400.0) -> Any:
-        return until(is_so, seconds=seconds, what=what, every=0.5, last=self.where)
-
-    def wait_up_to_date(self, since: float, *, names: set[str] | None = None) -> None:
-        """Until they all have reported after `since` that they run what they should."""
-
-        def is_done() -> bool:
-            views = self.views()
-            wanted = names or {machine.name for machine in self.machines}
-            return wanted <= {
-                name
-                for name, view in views.items()
-                if view.is_up_to_date
-                and view.reported_at is not None
-                and view.reported_at.timestamp() >= since
-            }
-
-        self.wait(is_done, f"{', '.join(sorted(names or {'all machines'}))} up to date")
-
-    def show(self, machine: LabMachine) -> dict[str, Any]:
-        facts = json.loads(self.engine.manage("machine", "show", "--json", machine.mac))
-        assert isinstance(facts, dict)
-        return facts
-
-    def disk(self, machine: LabMachine) -> Path:
-        return self.driver.folder(machine).hardware / "dev/sda"
-
-    def grant(self, machine: LabMachine, strategy: str) -> None:
-        """Let one machine update, as an operator does by HTTP."""
-        password = (self.lab.paths.engine / "admin-password").read_text().strip()
-        token = base64.b64encode(f"admin:{password}".encode()).decode()
-        query = f"uuid={machine.uuid}&mac={machine.mac}&os=installed"
-        request = urllib.request.Request(
-            f"{self.engine.url}/lifecycle/rolling/{query}",
-            data=json.dumps({"strategy": strategy}).encode(),
-            headers={"Authorization": f"Basic {token}"},
-            method="POST",
-        )
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            assert answer.status == 200
-
-    def is_back(self, machine: LabMachine, since: float) -> bool:
-        """Whether its installed system started after `since`."""
-        at, phase, _ = self.driver.folder(machine).read_phases()[-1]
-        return phase == "installed" and at > since
-
-    def times_away(self, since: float) -> list[tuple[float, float, str]]:
-        """When each machine was not running its installed system: from, to, name."""
-        found = []
-        for machine in self.machines:
-            left = None
-            for at, phase, _ in self.driver.folder(machine).read_phases():
-                if phase != "installed" and left is None:
-                    left = at
-                elif phase == "installed" and left is not None:
-                    found.append((left, at, machine.name))
-                    left = None
-            assert left is None, f"{machine.name} is away"
-        return sorted(one for one in found if one[0] >= since)
-
-
-class Outside(threading.Thread):
-    """Somebody who knocks at every machine's SSH port, to see how many are down at once."""
-
-    def __init__(self, machines: tuple[LabMachine, ...]) -> None:
-        super().__init__(daemon=True)
-        self._addresses = {machine.name: str(machine.address.ip) for machine in machines}
-        self._is_over = threading.Event()
-        self.seen: set[frozenset[str]] = set()
-
-    def run(self) -> None:
-        while not self._is_over.wait(0.1):
-            down = {name for name, address in self._addresses.items() if not _answers(address)}
-            # Asked in turn, so only what was down twice in a row was down at one time.
-            self.seen.add(frozenset(name for name in down if not _answers(self._addresses[name])))
-
-    def stop(self) -> None:
-        self._is_over.set()
-        self.join(30)
-
-
-def _answers(address: str) -> bool:
-    try:
-        with socket.create_connection((address, 22), timeout=0.5):
-            return True
-    except OSError:
-        return False
 
 
 @pytest.fixture
@@ -214,16 +51,8 @@ def story(tmp_path, own_topology, capsys):
         control_plane=SIZE,
         values={"lifecycle_update_polling_seconds": REPORT_SECONDS},
     )
-    lab = open_lab(LabPaths(tmp_path, topology.name), topology)
-    told = Story(lab, say)
-    yield told
-    problems = down(told.lab, say)
-    say("  ".join(f"{step}: {seconds:.0f} s" for step, seconds in told.seconds.items()))
-    assert problems == []
-    assert not [name for name in netns.namespaces() if topology.name in name]
-    assert not marked(lab.paths.root)
-    assert not list(MOUNTS.glob(f"*/enj-{topology.name}-*"))
-    assert topology.name not in Path("/proc/self/mounts").read_text()
+    with told(LabPaths(tmp_path, topology.name), topology, say) as one:
+        yield one
 
 
 def test_five_machines_from_nothing_through_all_that_can_happen(story):
@@ -289,46 +118,47 @@ def roll_a_value_through(story: Story) -> None:
     )
     assert story.times_away(changed_at) == [], "a machine restarted without leave"
     granted_at = time.time()
-    outside = Outside(story.machines)
-    outside.start()
-    for machine, strategy in zip(story.machines, STRATEGIES, strict=True):
-        story.grant(machine, strategy)
     most_held = 0
 
     def is_done() -> bool:
         nonlocal most_held
-        most_held = max(most_held, slots_held(story))
+        most_held = max(most_held, story.slots_held())
         views = story.views()
         return bool(views) and all(view.is_up_to_date for view in views.values())
 
-    story.wait(is_done, "all machines up to date again", 600)
-    story.wait(lambda: slots_held(story) == 0, "the last slot given back")
-    outside.stop()
-    away = story.times_away(granted_at)
-    for gone, back, name in away:
-        story.say(f"{name} was away from {gone - granted_at:.1f} s to {back - granted_at:.1f} s")
+    with watched(story.machines) as outside:
+        for machine, strategy in zip(story.machines, STRATEGIES, strict=True):
+            grant(story, machine, strategy)
+        story.wait(is_done, "all machines up to date again", 600)
+        story.wait(lambda: story.slots_held() == 0, "the last slot given back")
+    away = story.one_by_one(granted_at)
     assert sorted(name for _, _, name in away) == sorted(RACKS), str(away)
-    for (_, back, first), (gone, _, second) in pairwise(away):
-        assert gone > back, f"{second} went down before {first} was back: {away}"
     assert most_held == 1
-    assert max(len(down) for down in outside.seen) == 1, str(outside.seen)
-    assert {name for down in outside.seen for name in down} == set(RACKS)
+    assert outside.most == 1, str(outside.seen)
+    assert outside.ever_down == set(RACKS)
     check_strategies(story)
+
+
+def grant(story: Story, machine: LabMachine, strategy: str) -> None:
+    """Let one machine update, as an operator does by HTTP."""
+    password = (story.lab.paths.engine / "admin-password").read_text().strip()
+    token = base64.b64encode(f"admin:{password}".encode()).decode()
+    query = f"uuid={machine.uuid}&mac={machine.mac}&os=installed"
+    request = urllib.request.Request(
+        f"{story.engine.url}/lifecycle/rolling/{query}",
+        data=json.dumps({"strategy": strategy}).encode(),
+        headers={"Authorization": f"Basic {token}"},
+        method="POST",
+    )
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        assert answer.status == 200
 
 
 def check_strategies(story: Story) -> None:
     """Who was told to use kexec asked no firmware; everybody has the new value."""
     for machine, strategy in zip(story.machines, STRATEGIES, strict=True):
-        console = story.driver.console(machine).read_text(errors="replace")
-        last_boot = console.rpartition("] reboots\n")[2]
-        assert ("/ipxe?uuid=" in last_boot) is (strategy != "kexec")
-        hosts = story.driver.folder(machine).disks / "sda/upper/etc/hosts"
-        assert "changed.lab.test" in hosts.read_text()
-
-
-def slots_held(story: Story) -> int:
-    text = ask(f"{story.engine.url}/metrics").body.decode()
-    return sum(int(float(n)) for n in re.findall(r"^enjoliver_slots_held\S* (\S+)$", text, re.M))
+        assert story.asked_firmware(machine) is (strategy != "kexec")
+        assert "changed.lab.test" in story.hosts(machine)
 
 
 def engine_goes_away(story: Story) -> None:
