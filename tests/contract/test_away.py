@@ -124,6 +124,40 @@ WITHOUT_DATABASE = {
     ),
     "/api/v1/install-queue": away("GET /api/v1/install-queue"),
     "/api/v1/install-limits": away("GET /api/v1/install-limits"),
+    "/lifecycle/progress": away("GET /lifecycle/progress"),
+    "/lifecycle/progress/<string:raw_query>": away(
+        f"POST /lifecycle/progress/{QUERY}", body={"verb": "report", "step": "waiting"}
+    ),
+    "/api/v1/plan": away("POST /api/v1/plan", by="operator", body={}),
+    "/api/v1/plan/<string:plan_id>": away("GET /api/v1/plan/1"),
+    "/api/v1/revisions": away("GET /api/v1/revisions"),
+    "/api/v1/revisions/<string:number>": away("GET /api/v1/revisions/1"),
+    "/api/v1/revisions/<string:number>/rollback": away(
+        "POST /api/v1/revisions/1/rollback", by="operator", body={"reason": "x"}
+    ),
+    "/api/v1/revisions/<string:other>/diff/<string:number>": away(
+        "GET /api/v1/revisions/1/diff/2?machine=x"
+    ),
+    "/api/v1/desired-configs": away("GET /api/v1/desired-configs"),
+    "/api/v1/pending-changes": away("GET /api/v1/pending-changes"),
+    "/api/v1/pending-changes/<string:change_id>": away("GET /api/v1/pending-changes/1"),
+    "/api/v1/pending-changes/<string:change_id>/<string:decision>": away(
+        "POST /api/v1/pending-changes/1/approve", by="operator", body={"reason": "x"}
+    ),
+    "/api/v1/policies": away("GET /api/v1/policies"),
+    "/api/v1/policies/<string:policy>": away("GET /api/v1/policies/x"),
+    "/api/v1/policies/<string:policy>/start": away("POST /api/v1/policies/x/start", by="operator"),
+    "/api/v1/rollouts": away("GET /api/v1/rollouts"),
+    "/api/v1/rollouts/<string:rollout>": away("GET /api/v1/rollouts/1"),
+    "/api/v1/rollouts/<string:rollout>/machines": away("GET /api/v1/rollouts/1/machines"),
+    "/api/v1/rollouts/<string:rollout>/<string:action>": away(
+        "POST /api/v1/rollouts/1/pause", by="operator", body={"reason": "x"}
+    ),
+    "/api/v1/freezes": away("GET /api/v1/freezes"),
+    "/api/v1/freezes/<string:freeze_id>": away("DELETE /api/v1/freezes/1", by="operator"),
+    "/api/v1/slots": away("GET /api/v1/slots"),
+    "/api/v1/why/machines/<string:machine>": away("GET /api/v1/why/machines/x"),
+    "/api/v1/why/rollouts/<string:rollout>": away("GET /api/v1/why/rollouts/1"),
     "/v1/pre-reboot": away("POST /v1/pre-reboot", **LOCK),
     "/v1/steady-state": away("POST /v1/steady-state", **LOCK),
 }
