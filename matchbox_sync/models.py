@@ -87,6 +87,9 @@ class Revision(models.Model):
     engine = models.JSONField(
         default=dict, blank=True, help_text="The engine's own part: its URL and the SSH keys."
     )
+    back_to = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Of a rollback: the revision whose content it has again."
+    )
     created_at = models.DateTimeField()
     completed_at = models.DateTimeField(
         null=True, blank=True, help_text="Empty while its machines are still being rendered."

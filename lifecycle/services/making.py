@@ -170,10 +170,12 @@ def make_rollout(
     starts: bool | None = None,
 ) -> Rollout | None:
     """A rollout of `revision` over `behind`; it starts at once where its policy (or `starts`) says
-    so. None when another worker made one at the same moment."""
+    so, and when an operator goes back: they asked for it already. None when another worker made
+    one at the same moment."""
     if not behind:
         return None
-    is_started = policy.starts == "auto" if starts is None else starts
+    is_wanted = policy.starts == "auto" or revision.back_to is not None
+    is_started = is_wanted if starts is None else starts
     from_number = Counter(one.from_number for one in behind).most_common(1)[0][0]
     order = _resolve(policy, from_number, revision)
     stages = plan_stages(

@@ -69,9 +69,16 @@ def unfinished_revision(cluster: Cluster, content: Content) -> Revision | None:
 
 
 def open_revision(
-    *, cluster: Cluster, content: Content, cause: str, author: str = AUTHOR, reason: str = ""
+    *,
+    cluster: Cluster,
+    content: Content,
+    cause: str,
+    author: str = AUTHOR,
+    reason: str = "",
+    back_to: int | None = None,
 ) -> Revision:
-    """Put `content` into force as a new revision, in one transaction."""
+    """Put `content` into force as a new revision, in one transaction. `back_to`: of a rollback,
+    the number of the revision that had it."""
     with transaction.atomic():
         for name, version in content.versions.items():
             ProfileInForce.objects.update_or_create(
@@ -87,6 +94,7 @@ def open_revision(
             reason=reason[:300],
             values=dict(content.values),
             engine=engine_to_json(content.engine),
+            back_to=back_to,
             created_at=timezone.now(),
         )
         revision.profiles.set(content.versions.values())

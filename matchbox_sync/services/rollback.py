@@ -77,6 +77,7 @@ def _roll_back(cluster: Cluster, revision: Revision, actor: str, reason: str) ->
         cause=f"rollback to revision {revision.number}: {describe_change(present, content)}",
         author=actor,
         reason=reason,
+        back_to=revision.number,
     )
     record_event(
         kind="rollback",

@@ -368,6 +368,19 @@ class TestPausing:
             pause_rollout(rollout=rollout, actor="ada", reason="again", now=world.now)
 
 
+class TestGoingBack:
+    def test_it_starts_by_itself_also_where_rollouts_wait_for_an_operator(self, world):
+        rollout = roll(world, starts="manual")
+        start_rollout(policy=rollout.policy, actor="ada", now=world.now)
+        world.advance()
+        changed = next(m for m in world.workers if world.update(m))
+        world.advance()
+        world.new_revision(content=1)
+        world.advance()
+        back = Rollout.objects.get(state="running")
+        assert (back.revision_number, world.place(changed).state) == (3, "open")
+
+
 class TestGivingUp:
     def test_skipped_machines_keep_what_they_have(self, world):
         rollout = roll(world)

@@ -86,7 +86,7 @@ class World:
 
     def new_revision(self, values=None, machines=None, content=None):
         """A completed revision with a new config for each of `machines` (default: all); with
-        `content` its documents are those of that earlier revision."""
+        `content` it goes back to that earlier revision, and has its documents."""
         number = Revision.objects.filter(cluster=self.cluster).count() + 1
         self.contents[number] = self.content(content) if content else number
         revision = Revision.objects.create(
@@ -95,6 +95,7 @@ class World:
             fingerprint=str(number),
             cause="test",
             values=VALUES if values is None else values,
+            back_to=content,
             created_at=self.now,
         )
         for machine in self.machines if machines is None else machines:
