@@ -23,8 +23,10 @@ def mend(site):
     for freeze in Freeze.objects.filter(lifted_at=None):
         lift_freeze(freeze=freeze, actor="ada", now=site.now)
     for policy in site.policies():
-        document = {"name": policy.name, "windows": [], "strategy": "kexec"}
-        answered(apply_policy, document=document, actor="ada", partial=True, now=site.now)
+        # What was in order once may not be so for the machines that it selects now.
+        always = {"max_unavailable": "1", "accepts_downtime": True}
+        document = {"name": policy.name, "windows": [], "strategy": "kexec", **always}
+        apply_policy(document=document, actor="ada", partial=True, now=site.now)
     site.wells = dict.fromkeys(site.wells, True)
     for machine in site.members:
         if machine.pk in maintenance_machine_ids([machine.pk], site.now):

@@ -218,7 +218,12 @@ class Site(World):
         gate, _ = HealthGate.objects.get_or_create(
             policy=policy,
             name="door",
-            defaults={"kind": "http", "interval_seconds": 600, "healthy_after": 1},
+            defaults={
+                "kind": "http",
+                "config": {"url": "http://127.0.0.1:9/"},
+                "interval_seconds": 600,
+                "healthy_after": 1,
+            },
         )
         self.wells.setdefault(gate.pk, True)
 
