@@ -194,7 +194,7 @@ def test_another_context_than_the_current_one_can_be_named(check, files):
     ("config", "field"),
     [
         ({}, "kubeconfig_file"),
-        ({"kubeconfig_file": "/root/.kube/config"}, "kubeconfig_file"),
+        ({"kubeconfig_file": "/etc/kubernetes/admin.conf"}, "kubeconfig_file"),
         ({"kubeconfig_file": "a", "allow_cordoned": "yes"}, "allow_cordoned"),
         ({"kubeconfig_file": "a", "max_not_ready": 1}, "max_not_ready"),
         ({"kubeconfig_file": "a", "max_not_ready": "100%"}, "max_not_ready"),
