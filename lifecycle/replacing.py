@@ -63,6 +63,10 @@ def judge_replacement(members: Sequence[MemberFacts], leaving_id: int, now: date
     The preconditions are those that other control planes settled on: more than one member, a
     quorum without the one that goes, nobody else changing.
     """
+    leaving = next((one for one in members if one.machine_id == leaving_id), None)
+    if leaving is None:
+        # Somebody was faster: between two reads another worker may have changed the members.
+        return Judgement(("it is no member of the control plane any more",))
     if len(members) < 2:
         return Judgement(
             ("the control plane has one member: with it its data would be gone; restore a backup",)
@@ -81,18 +85,17 @@ def judge_replacement(members: Sequence[MemberFacts], leaving_id: int, now: date
     busy = [one.mac for one in members if one.holds_slot and one.machine_id != leaving_id]
     if busy and left >= quorum:
         obstacles.append(f"{', '.join(busy)} holds an update slot: one member changes at a time")
-    return Judgement(tuple(obstacles), _warnings(members, leaving_id, now))
+    return Judgement(tuple(obstacles), _warnings(leaving, len(members), now))
 
 
-def _warnings(members: Sequence[MemberFacts], leaving_id: int, now: datetime) -> tuple[str, ...]:
-    leaving = next(one for one in members if one.machine_id == leaving_id)
+def _warnings(leaving: MemberFacts, count: int, now: datetime) -> tuple[str, ...]:
     warnings = []
     if not leaving.absence(now):
         warnings.append("the member that goes still works: drain it and switch it off first")
     if leaving.holds_slot:
         warnings.append("the member that goes holds an update slot, which is freed at the end")
-    if len(members) % 2 == 0:
-        warnings.append(f"the control plane has {len(members)} members, an even number")
+    if count % 2 == 0:
+        warnings.append(f"the control plane has {count} members, an even number")
     return tuple(warnings)
 
 

@@ -25,6 +25,7 @@ from lifecycle.services import (
     start_maintenance,
     start_replacement,
 )
+from lifecycle.services import replacement as steps
 from lifecycle.tests.factories import NOON, AttemptFactory, SlotFactory
 from machines.models import Event, Machine
 from machines.services import mark_installed
@@ -167,6 +168,28 @@ def test_the_quorum_is_looked_at_again_before_the_places_change(cluster):
     assert members() == [mac_of(1), mac_of(2), mac_of(3)]
     report(machine(2), at=NOON + SECOND)
     assert look(row, 2).step == ReplacementStep.INSTALL
+
+
+@pytest.mark.parametrize("step", [ReplacementStep.CHECK, ReplacementStep.ASSIGN])
+def test_whoever_is_overtaken_between_two_reads_looks_again(cluster, monkeypatch, step):
+    for number in (4, 5):
+        retire_machine(machine=machine(number), actor="ada", reason="sold")
+    row = begin()
+    make_machine(6)
+    if step == ReplacementStep.ASSIGN:
+        chosen = {"step": step, "joining": machine(6), "waits_for": ""}
+        Replacement.objects.filter(pk=row.pk).update(**chosen)
+    read_members = steps.read_members
+
+    def read_after_somebody_else(*arguments):
+        monkeypatch.setattr(steps, "read_members", read_members)
+        look(row, 1)
+        return read_members(*arguments)
+
+    monkeypatch.setattr(steps, "read_members", read_after_somebody_else)
+    row = look(row, 1)
+    assert (row.step, "switched on" in row.waits_for) == (ReplacementStep.INSTALL, True)
+    assert members() == [mac_of(2), mac_of(3), mac_of(6)]
 
 
 def test_looking_again_writes_nothing_while_it_waits(cluster):

@@ -51,6 +51,11 @@ def test_a_control_plane_of_one_cannot_be_replaced():
     assert "one member" in judge(member(1)).obstacle
 
 
+def test_a_machine_that_is_no_member_any_more_is_an_obstacle_and_no_crash():
+    judged = judge(member(2), member(3), member(4), leaving=1)
+    assert judged.obstacle == "it is no member of the control plane any more"
+
+
 def test_another_member_that_is_updating_stops_it():
     five = [member(number) for number in range(1, 5)]
     judged = judge(*five, member(5, holds_slot=True))
