@@ -151,10 +151,12 @@ class Story:
         console = self.driver.console(machine).read_text(errors="replace")
         return "/ipxe?uuid=" in console.rpartition("] reboots\n")[2]
 
-    def times_away(self, since: float) -> list[Away]:
+    def times_away(
+        self, since: float, machines: tuple[LabMachine, ...] | None = None
+    ) -> list[Away]:
         """When each machine was not running its installed system, in the order of leaving."""
         found = []
-        for machine in self.machines:
+        for machine in self.machines if machines is None else machines:
             left = None
             for at, phase, _ in self.driver.folder(machine).read_phases():
                 if phase != "installed" and left is None:

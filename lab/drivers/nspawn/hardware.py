@@ -19,7 +19,14 @@ VENDOR = "Enjoliver"
 PRODUCT = "Lab Container"
 _SECTOR = 512
 _DATA_LABEL = "somebodys-data"
-AGENT_SETTINGS = "ENJOLIVER_AGENT_HARDWARE=/lab/hardware\n"
+AGENT_SETTINGS = "".join(
+    f"{line}\n"
+    for line in (
+        "ENJOLIVER_AGENT_HARDWARE=/lab/hardware",
+        # As often as machines report here: somebody waits for it.
+        "ENJOLIVER_AGENT_MEMBERSHIP_SECONDS=10",
+    )
+)
 
 
 def files_of(machine: LabMachine) -> dict[str, str]:
