@@ -95,6 +95,16 @@ def test_maintenance_by_api(client, admin_client, fleet):
     assert not Maintenance.objects.exists()
 
 
+@pytest.mark.parametrize("end", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"])
+@pytest.mark.parametrize(
+    ("path", "key"), [(f"maintenance/{mac_of(4)}", "until"), ("freezes", "ends_at")]
+)
+def test_a_time_beyond_the_calendar_is_no_time(admin_client, fleet, path, key, end):
+    answer = send(admin_client, path, {"reason": "x", key: end})
+    assert (answer.status_code, list(answer.json()["fields"])) == (400, [key])
+    assert "2026-05-01T08:00:00Z" in answer.json()["value"]
+
+
 def test_retire_and_back_by_command_and_api(admin_client, fleet):
     assert "is retired" in run("retire", mac_of(4), "--reason", "sold")
     assert "was retired already" in run("retire", mac_of(4), "--reason", "sold")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -31,18 +31,18 @@ def read_reason(document: Mapping[str, Any]) -> str:
 
 
 def read_moment(document: Mapping[str, Any], key: str) -> datetime | None:
-    """The time at `key` (RFC 3339, with its zone), or None. Raises InvalidInput."""
+    """The time at `key` (RFC 3339, with its zone) in UTC, or None. Raises InvalidInput."""
     text = read_text(document, key, longest=40)
     if not text:
         return None
     try:
         moment = parse_datetime(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        reason = "a time as 2026-05-01T08:00:00Z is expected"
-        raise InvalidInput(f"{key}: {reason}", fields={key: reason})
-    return moment
+        if moment and moment.tzinfo:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter: UTC has no such day, at the calendar's ends
+        pass
+    reason = "a time as 2026-05-01T08:00:00Z is expected"
+    raise InvalidInput(f"{key}: {reason}", fields={key: reason})
 
 
 class MaintenanceListView(MachineView):
