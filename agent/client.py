@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agent import VERSION
+from agent.facts.text import clean
 
 MAX_BODY = 16 << 20
 _PIECE = 64 << 10
@@ -41,8 +44,8 @@ class Answer:
         """What the answer says in words, short enough for a log line."""
         document = self.document()
         words = document.get("reason") or document.get("value") or document.get("message")
-        text = str(words or self.body[:200].decode("utf-8", "replace"))
-        return f"{self.status} {' '.join(text.split())[:200]}".strip()
+        text = words if isinstance(words, str) else self.body[:200].decode("utf-8", "replace")
+        return f"{self.status} {clean(text[:2000], 200)}".strip()
 
 
 class Client:
@@ -75,23 +78,58 @@ class Client:
         """One exchange; raises Unreachable, whatever goes wrong below HTTP."""
         deadline = time.monotonic() + self._seconds
         try:
-            connection, path = _connect(url, self._seconds)
+            connection, path = _prepare(url, self._seconds)
         except ValueError as error:
             raise Unreachable(f"{url[:200]!r} is no address: {error}") from error
         known = {"User-Agent": f"enjoliver-agent/{VERSION}", "Connection": "close"}
         try:
             connection.request(method, path, body=body, headers={**known, **(headers or {})})
-            response = connection.getresponse()
-            received = _read_bounded(response, connection, deadline)
-            named = {name.lower(): text for name, text in response.getheaders()}
-            return Answer(response.status, received, named)
+            answer = _read_answer(connection.sock, method, deadline)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Unreachable(f"{_place(url)}: {_words(error)}") from error
         finally:
             connection.close()
+        if is_web_page(answer.body):
+            raise Unreachable(f"{_place(url)}: a web page answers in its place ({answer.status})")
+        return answer
 
 
-def _connect(url: str, seconds: float) -> tuple[http.client.HTTPConnection, str]:
+def is_web_page(body: bytes) -> bool:
+    """True for what proxies and portals answer in another's name: no route here speaks markup."""
+    return body[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+
+
+class _Timed(io.RawIOBase):
+    """The bytes of a socket, each read within what is left of the request's time.
+
+    Status line, headers and sizes of chunks are read byte by byte by `http.client`, so a timeout of
+    the socket alone would let a server that drips hold the agent for days.
+    """
+
+    def __init__(self, wire: socket.socket, deadline: float) -> None:
+        self._wire, self._deadline = wire, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer took too long")
+        self._wire.settimeout(left)
+        return self._wire.recv_into(buffer)
+
+
+class _TimedResponse(http.client.HTTPResponse):
+    """An answer that comes before the deadline, or not at all."""
+
+    def __init__(self, wire: socket.socket, method: str, deadline: float) -> None:
+        super().__init__(wire, method=method)
+        self.fp.close()
+        self.fp = io.BufferedReader(_Timed(wire, deadline))
+
+
+def _prepare(url: str, seconds: float) -> tuple[http.client.HTTPConnection, str]:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("an http or https address is expected")
@@ -101,22 +139,18 @@ def _connect(url: str, seconds: float) -> tuple[http.client.HTTPConnection, str]
     return kind(parts.hostname, parts.port, timeout=seconds), path
 
 
-def _read_bounded(
-    response: http.client.HTTPResponse, connection: http.client.HTTPConnection, deadline: float
-) -> bytes:
-    received = bytearray()
-    while piece := response.read1(_PIECE):
-        received += piece
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer took too long")
-        if len(received) > MAX_BODY:
-            raise ValueError(f"the answer is larger than {MAX_BODY} bytes")
-        if connection.sock is not None:  # else the whole answer was read
-            connection.sock.settimeout(left)
-    if response.length:
-        raise http.client.IncompleteRead(bytes(received[:20]), response.length)
-    return bytes(received)
+def _read_answer(wire: socket.socket, method: str, deadline: float) -> Answer:
+    with _TimedResponse(wire, method, deadline) as response:
+        response.begin()
+        received = bytearray()
+        while piece := response.read1(_PIECE):
+            received += piece
+            if len(received) > MAX_BODY:
+                raise ValueError(f"the answer is larger than {MAX_BODY} bytes")
+        if response.length:
+            raise http.client.IncompleteRead(bytes(received[:20]), response.length)
+        named = {name.lower(): text for name, text in response.getheaders()}
+        return Answer(response.status, bytes(received), named)
 
 
 def _place(url: str) -> str:
