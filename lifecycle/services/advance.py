@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 
+from django.db import DatabaseError
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from enjoliver.common.passes import Pieces
 from lifecycle.models import AgentProgress, RollingPolicy, Rollout, Slot
 from lifecycle.rules.decide import decide
 from lifecycle.rules.rollout import Decision, Row, Snapshot
@@ -18,6 +22,7 @@ from lifecycle.rules.states import (
     FAILED,
     PAUSED,
     ROW_STATES,
+    RUNNING,
     WAITING,
 )
 from lifecycle.services.clocks import LostRace, changing, clock_of, look_at_clock
@@ -29,6 +34,7 @@ from lifecycle.services.snapshot import read_snapshot
 from machines.models import BootJournal
 from machines.services import record_event
 from machines.services.journals import journal_lines
+from machines.text import one_line
 from matchbox_sync.models import DesiredConfig
 from matchbox_sync.services import assign_revisions
 from scheduling.models import Cluster
@@ -41,22 +47,58 @@ def advance_rollouts(*, now: datetime | None = None) -> None:
     """Take everything a step further: all clusters that have a policy, or a rollout still."""
     policies = RollingPolicy.objects.order_by().values("cluster_id")
     active = Rollout.objects.filter(state__in=ACTIVE_STATES).order_by().values("cluster_id")
+    pieces = Pieces()
     for cluster in Cluster.objects.filter(pk__in=policies.union(active)).order_by("pk"):
-        advance_cluster(cluster=cluster, now=now)
+        with pieces.piece():
+            advance_cluster(cluster=cluster, now=now)
+    pieces.finish()
 
 
 def advance_cluster(*, cluster: Cluster, now: datetime | None = None) -> None:
     """Find out who belongs to which policy, make the rollouts that are missing, watch the slots,
-    and take each active rollout a step further."""
+    and take each active rollout a step further.
+
+    What fails stops nothing else, and is raised at the end; a rollout says it as well.
+    """
     now = now or timezone.now()
     look_at_clock(cluster, now)
-    refresh_members_when_due(cluster_id=cluster.pk, now=now)
-    ensure_rollouts(cluster=cluster, now=now)
-    lost = watch_leases(cluster=cluster, now=now)
+    pieces, lost = Pieces(), list[Slot]()
+    with pieces.piece():
+        refresh_members_when_due(cluster_id=cluster.pk, now=now)
+    with pieces.piece():
+        ensure_rollouts(cluster=cluster, now=now)
+    with pieces.piece():
+        lost += watch_leases(cluster=cluster, now=now)
     rollouts = Rollout.objects.filter(cluster=cluster, state__in=ACTIVE_STATES)
     for pk in rollouts.order_by("pk").values_list("pk", flat=True):
-        advance_rollout(rollout_id=pk, now=now)
-    _pause_for(lost, now)
+        with pieces.piece(), _failure_noted(pk):
+            advance_rollout(rollout_id=pk, now=now)
+    with pieces.piece():
+        _pause_for([*lost, *_not_paused_for(cluster, now)], now)
+    pieces.finish()
+
+
+@contextmanager
+def _failure_noted(rollout_id: int) -> Iterator[None]:
+    """A step that fails is why nothing moves; the next one that does not takes the words away."""
+    try:
+        yield
+    except Exception as error:
+        text = one_line(f"its next step fails: {type(error).__name__}: {error}", 500)
+        with suppress(DatabaseError):
+            Rollout.objects.filter(pk=rollout_id).exclude(hold=text).update(hold=text)
+        raise
+
+
+def _not_paused_for(cluster: Cluster, now: datetime) -> QuerySet[Slot]:
+    """Slots that were found lost since their running rollout last changed: a worker that was killed
+    just after it found them has left the pause to us."""
+    running = "group__policy__rollouts__"
+    return Slot.objects.filter(
+        group__policy__cluster=cluster,
+        lost_at__lte=now,  # else the clock stepped back
+        **{f"{running}state": RUNNING, f"{running}changed_at__lt": F("lost_at")},
+    ).select_related("group", "machine")
 
 
 def _pause_for(lost: Sequence[Slot], now: datetime) -> None:
@@ -71,12 +113,13 @@ def _pause_for(lost: Sequence[Slot], now: datetime) -> None:
 
 
 def advance_rollout(*, rollout_id: int, now: datetime | None = None) -> Decision | None:
-    """One step of one rollout; None when it has ended, or when others changed it at each try (the
-    next beat goes on). A constant number of queries but for what changes."""
+    """One step of one rollout; None when it has ended or went, or when others changed it at each
+    try (the next beat goes on). A constant number of queries but for what changes."""
     now = now or timezone.now()
     for _ in range(_TRIES):
-        rollout = Rollout.objects.select_related("policy__cluster", "revision").get(pk=rollout_id)
-        if not rollout.is_active or rollout.policy is None:
+        rollouts = Rollout.objects.select_related("policy__cluster", "revision")
+        rollout = rollouts.filter(pk=rollout_id).first()
+        if rollout is None or not rollout.is_active or rollout.policy is None:
             return None
         clock = clock_of(rollout.cluster_id)
         seen = read_snapshot(rollout, rollout.policy, now)
@@ -111,10 +154,11 @@ def _state_of(decision: Decision) -> dict[str, object]:
 
 def _apply(rollout: Rollout, seen: Snapshot, decision: Decision, now: datetime) -> None:
     before = {row.machine_id: row for row in seen.rows}
+    # Slots before places: whoever gives a slot back locks them in this order.
+    mark_lost(decision.lost, now)
     _write_rows(rollout, before, decision.rows)
     _open(rollout, decision.to_open)
     _close(rollout, decision.to_close)
-    mark_lost(decision.lost, now)
     changes = _state_of(decision)
     if decision.state != rollout.state:
         changes["changed_at"] = now

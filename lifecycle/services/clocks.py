@@ -75,25 +75,31 @@ def look_at_clock(cluster: Cluster, now: datetime) -> ChangeClock:
 
 
 def _shift(cluster: Cluster, gap: timedelta) -> None:
+    """Slots before places, as everybody locks them."""
+    _slots(cluster).update(deadline_at=F("deadline_at") + gap)
     places = _places(cluster).filter(deadline_at__isnull=False)
     places.update(deadline_at=F("deadline_at") + gap)
-    _slots(cluster).update(deadline_at=F("deadline_at") + gap)
     failing = Rollout.objects.filter(cluster=cluster, gates_failing_since__isnull=False)
     failing.update(gates_failing_since=F("gates_failing_since") + gap)
 
 
 def _clamp(cluster: Cluster, now: datetime) -> None:
-    """Moments that must have passed have; a deadline is at most as far away as the longest one."""
+    """Moments that must have passed have; a deadline is at most as far away as the longest one.
+
+    Slots before places, as everybody locks them.
+    """
+    rollouts = Rollout.objects.filter(cluster=cluster, state__in=ACTIVE_STATES)
+    seconds_of = rollouts.values_list("policy_id", "policy__return_seconds")
+    latest = {pk: now + timedelta(seconds=seconds or 0) for pk, seconds in seconds_of}
+    for policy_id, moment in latest.items():
+        slots = _slots(cluster).filter(group__policy_id=policy_id, deadline_at__gt=moment)
+        slots.update(deadline_at=moment)
     for name in ("opened_at", "updating_at", "returned_at", "ready_at", "finished_at"):
         _places(cluster).filter(**{f"{name}__gt": now}).update(**{name: now})
-    rollouts = Rollout.objects.filter(cluster=cluster, state__in=ACTIVE_STATES)
+    for policy_id, moment in latest.items():
+        late = _places(cluster).filter(rollout__policy_id=policy_id, deadline_at__gt=moment)
+        late.update(deadline_at=moment)
     rollouts.filter(gates_failing_since__gt=now).update(gates_failing_since=now)
-    for policy_id, seconds in rollouts.values_list("policy_id", "policy__return_seconds"):
-        latest = now + timedelta(seconds=seconds or 0)
-        late = _places(cluster).filter(rollout__policy_id=policy_id, deadline_at__gt=latest)
-        late.update(deadline_at=latest)
-        slots = _slots(cluster).filter(group__policy_id=policy_id, deadline_at__gt=latest)
-        slots.update(deadline_at=latest)
 
 
 def _places(cluster: Cluster) -> QuerySet[RolloutMachine]:

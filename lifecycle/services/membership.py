@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
-from django.db.models import QuerySet
+from django.db import IntegrityError, transaction
+from django.db.models import F, QuerySet
 
 from lifecycle.models import ChangeClock, LockGroup, PolicyMember, RollingPolicy
 from lifecycle.rules.amounts import Amount
 from lifecycle.rules.selector import Selector, Subject, choose_policy
+from lifecycle.services.moves import ENGINE
 from machines.models import Machine
+from matchbox_sync.models import DesiredConfig
+from matchbox_sync.services import assign_revisions
 from matchbox_sync.targets import roles_of
 from scheduling.models import Assignment, Cluster
 from scheduling.reads import domains_of
@@ -23,6 +26,7 @@ from scheduling.roles import PROFILE_CONTROL_PLANE
 
 BATCH = 500
 MEMBERS_EVERY = timedelta(seconds=30)
+_TRIES = 3
 _UNFIT = re.compile(r"[^a-zA-Z0-9-]+")
 
 
@@ -103,26 +107,36 @@ def covered_machines(cluster_id: int, machine_ids: Collection[int]) -> dict[int,
     return found
 
 
-def refresh_members(*, cluster_id: int) -> int:
+def refresh_members(*, cluster_id: int, actor: str = ENGINE) -> int:
     """Derive again who belongs to which policy of a cluster; returns how many machines changed.
 
-    A constant number of queries but for what changed. Also keeps the policies' FleetLock groups.
+    Whom no policy selects any more gets its newest config at once, as machines that never had one
+    (`matchbox_sync`'s own rule); nobody acts on it before a strategy is granted. A constant number
+    of queries but for what changed. Also keeps the policies' FleetLock groups.
     """
+    for attempt in range(_TRIES):
+        try:
+            return _refresh(cluster_id, actor)
+        except IntegrityError:  # a policy or a machine went since it was read
+            if attempt == _TRIES - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _refresh(cluster_id: int, actor: str) -> int:
     policies = enabled_policies(cluster_id)
     wanted = _wanted(cluster_id, policies)
     stored = {
         row.machine_id: row for row in PolicyMember.objects.filter(policy__cluster_id=cluster_id)
     }
-    gone = [machine_id for machine_id in stored if machine_id not in wanted]
+    gone = [row for machine_id, row in stored.items() if machine_id not in wanted]
     changed = [
         row
         for machine_id, row in wanted.items()
         if machine_id not in stored or not _is_same(row, stored[machine_id])
     ]
     for start in range(0, len(gone), BATCH):
-        PolicyMember.objects.filter(
-            policy__cluster_id=cluster_id, machine_id__in=gone[start : start + BATCH]
-        ).delete()
+        _let_go(gone[start : start + BATCH], actor)
     for start in range(0, len(changed), BATCH):
         _store(changed[start : start + BATCH])
     _keep_groups(policies, wanted.values())
@@ -171,6 +185,19 @@ def _is_same(one: PolicyMember, other: PolicyMember) -> bool:
         other.domain,
         other.is_control_plane,
     )
+
+
+def _let_go(members: Sequence[PolicyMember], actor: str) -> None:
+    """They belong to no policy any more. In one transaction: killed in between, the next look finds
+    them still here."""
+    with transaction.atomic():
+        rows = PolicyMember.objects.filter(pk__in=[row.pk for row in members])
+        policy_of_row = {row.pk: row.policy_id for row in members}
+        # Who came to another policy since is that policy's.
+        ids = [pk for pk, its in rows.values_list("pk", "policy_id") if its == policy_of_row[pk]]
+        held = DesiredConfig.objects.filter(pk__in=ids).exclude(config_id=F("newest_id"))
+        assign_revisions(machine_ids=list(held.values_list("pk", flat=True)), actor=actor)
+        PolicyMember.objects.filter(pk__in=ids).delete()
 
 
 def _store(rows: list[PolicyMember]) -> None:

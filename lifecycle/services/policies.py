@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from enjoliver.common.errors import Conflict, InvalidInput
-from lifecycle.models import PolicyMember, RollingPolicy, Rollout
+from lifecycle.models import RollingPolicy, Rollout
 from lifecycle.rules.selector import Selector
 from lifecycle.rules.states import ACTIVE_STATES
 from lifecycle.rules.validate import Fleet, advise, check_policy, check_selector
@@ -25,8 +25,6 @@ from lifecycle.services.healthgates import (
 )
 from lifecycle.services.membership import placed_machines, refresh_members
 from machines.services import record_event
-from matchbox_sync.models import DesiredConfig
-from matchbox_sync.services import assign_revisions
 from scheduling.models import Cluster
 from scheduling.roles import DEFAULT_CLUSTER, PROFILES, RoleName
 
@@ -142,16 +140,19 @@ def _find(name: object) -> RollingPolicy | None:
 def delete_policy(*, policy: RollingPolicy, actor: str) -> None:
     """Remove a policy. Raises Conflict while it has an active rollout.
 
-    Its machines get their newest config at once, unless another policy selects them.
+    Its machines get their newest config at once, unless another policy selects them. It is disabled
+    before: killed in between, its members are still known, and the next steps let them go.
     """
+    rows = RollingPolicy.objects.filter(pk=policy.pk)
     with transaction.atomic():
         _refuse_while_active(policy)
-        former = _members_of(policy)
-        cluster_id, name = policy.cluster_id, policy.name
-        policy.delete()
-        record_event(kind="policy_deleted", message=f"Policy {name} is deleted.", actor=actor)
-    refresh_members(cluster_id=cluster_id)
-    _release(former, actor)
+        rows.update(is_enabled=False)
+    refresh_members(cluster_id=policy.cluster_id, actor=actor)
+    with transaction.atomic():
+        _refuse_while_active(policy)  # a worker that had read it before may have made one
+        if rows.delete()[0]:
+            message = f"Policy {policy.name} is deleted."
+            record_event(kind="policy_deleted", message=message, actor=actor)
 
 
 def _refuse_while_active(policy: RollingPolicy) -> None:
@@ -258,19 +259,13 @@ def _store(
         with transaction.atomic():
             if not is_new and not policy.is_enabled:
                 _refuse_while_active(policy)
-            former = set() if is_new else _members_of(policy)
             policy.save()
             apply_gates(policy=policy, documents=wanted["health_gates"])
             _record(policy, changed, actor, is_new=is_new)
     except IntegrityError as error:
         raise Conflict(f"another policy is called {policy.name}") from error
     # Over a whole fleet: other writers do not wait for it, and the next steps repair what is lost.
-    refresh_members(cluster_id=policy.cluster_id)
-    _release(former, actor)
-
-
-def _members_of(policy: RollingPolicy) -> set[int]:
-    return set(PolicyMember.objects.filter(policy=policy).values_list("pk", flat=True))
+    refresh_members(cluster_id=policy.cluster_id, actor=actor)
 
 
 def _record(
@@ -289,12 +284,3 @@ def _record(
 
 def _shown(name: str, value: Any) -> Any:
     return [gate["name"] for gate in value] if name == "health_gates" else value
-
-
-def _release(former: set[int], actor: str) -> None:
-    """Without a policy, machines have their newest config (`matchbox_sync`'s own rule)."""
-    covered = set(PolicyMember.objects.filter(pk__in=former).values_list("pk", flat=True))
-    held = DesiredConfig.objects.filter(pk__in=former - covered)
-    behind = [pk for pk, a, b in held.values_list("pk", "config_id", "newest_id") if a != b]
-    if behind:
-        assign_revisions(machine_ids=behind, actor=actor)

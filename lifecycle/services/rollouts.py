@@ -94,12 +94,12 @@ def _retry_failed(rollout: Rollout, now: datetime) -> None:
     failed = rollout.machines.filter(state=FAILED)
     ids = list(failed.values_list("machine_id", flat=True))
     holders = set(Slot.objects.filter(machine_id__in=ids).values_list("machine_id", flat=True))
+    renew_leases(rollout, sorted(holders), now)  # slots are locked before places
     blank = {"reason": "", "returned_at": None, "ready_at": None, "finished_at": None}
     failed.filter(machine_id__in=holders).update(state=UPDATING, updating_at=now, **blank)
     failed.exclude(machine_id__in=holders).update(
         state=OPEN, opened_at=now, updating_at=None, deadline_at=None, **blank
     )
-    renew_leases(rollout, sorted(holders), now)
 
 
 def confirm_stage(*, rollout: Rollout, actor: str, now: datetime | None = None) -> Rollout:
