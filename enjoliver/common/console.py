@@ -13,6 +13,7 @@ from unfold.forms import ActionForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from enjoliver.common.errors import EngineError
+from enjoliver.common.words import counted
 
 Row = TypeVar("Row", bound=Model)
 
@@ -39,19 +40,25 @@ def reason_of(request: HttpRequest) -> str:
 
 
 def run_for_each(
-    request: HttpRequest, rows: Iterable[Row], call: Callable[[Row], object], done: str
+    request: HttpRequest,
+    rows: Iterable[Row],
+    call: Callable[[Row], object],
+    done: tuple[str, str],
 ) -> None:
     """Call a service for each row; a message per failure and one for those that went well.
 
-    `done` completes the sentence "5 …", as in "machines have no role any more".
+    `done` completes the sentences "1 …" and "5 …", as in ("machine is back", "machines are back").
     """
-    succeeded = 0
+    succeeded = refused = 0
     for row in rows:
         try:
             call(row)
         except EngineError as error:
             messages.error(request, f"{row}: {error.value}")
+            refused += 1
         else:
             succeeded += 1
     if succeeded:
-        messages.success(request, f"{succeeded} {done}.")
+        messages.success(request, f"{counted(succeeded, *done)}.")
+    if not succeeded and not refused:
+        messages.warning(request, "Nothing is changed: this is for none of those you selected.")

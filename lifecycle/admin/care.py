@@ -33,7 +33,7 @@ _STATES = {
 
 
 def _action(
-    name: str, label: str, permission: str, call: Callable[..., object], done: str
+    name: str, label: str, permission: str, call: Callable[..., object], done: tuple[str, str]
 ) -> Action:
     """An action on machines: `call(machine, actor, reason)` for each, by whoever may."""
 
@@ -54,21 +54,21 @@ MACHINE_ACTIONS: list[Action] = [
         "Maintenance: somebody works on it",
         "lifecycle.change_maintenance",
         start_maintenance,
-        "machines are in maintenance",
+        ("machine is in maintenance", "machines are in maintenance"),
     ),
     _action(
         "retire",
         "Retire: take it out of service",
         "scheduling.delete_assignment",
         retire_machine,
-        "machines are retired",
+        ("machine is retired", "machines are retired"),
     ),
     _action(
         "replace",
         "Replace this control-plane member by the best spare",
         "lifecycle.add_replacement",
         start_replacement,
-        "replacements began",
+        ("replacement began", "replacements began"),
     ),
 ]
 
@@ -98,7 +98,7 @@ class MaintenanceAdmin(LifecycleAdmin):
             request,
             machines,
             lambda machine: end_maintenance(machine=machine, actor=actor),
-            done="machines are back",
+            done=("machine is back", "machines are back"),
         )
 
 
@@ -138,7 +138,10 @@ class ReplacementAdmin(LifecycleAdmin):
             request,
             rows,
             lambda row: choose_again(replacement=row, actor=actor),
-            done="replacements go on with another spare",
+            done=(
+                "replacement goes on with another spare",
+                "replacements go on with another spare",
+            ),
         )
 
     @admin.action(description="Cancel", permissions=["operate"])
@@ -149,5 +152,5 @@ class ReplacementAdmin(LifecycleAdmin):
             request,
             rows,
             lambda row: cancel_replacement(replacement=row, actor=actor, reason=reason),
-            done="replacements are cancelled",
+            done=("replacement is cancelled", "replacements are cancelled"),
         )

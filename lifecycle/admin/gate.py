@@ -89,7 +89,7 @@ class InstallAttemptAdmin(LifecycleAdmin):
             request,
             rows.select_related("machine"),
             lambda attempt: release_install(attempt=attempt, actor=actor, reason=reason),
-            done="places are given on",
+            done=("place is given on", "places are given on"),
         )
 
 

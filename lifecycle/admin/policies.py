@@ -187,7 +187,12 @@ class RollingPolicyAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyped
         def call(policy: RollingPolicy) -> Rollout:
             return start_rollout(policy=policy, actor=actor)
 
-        run_for_each(request, rows.select_related("cluster"), call, done="rollouts have begun")
+        run_for_each(
+            request,
+            rows.select_related("cluster"),
+            call,
+            done=("rollout has begun", "rollouts have begun"),
+        )
 
 
 class FreezeForm(forms.ModelForm):  # type: ignore[type-arg] # no generics at run time
@@ -246,4 +251,9 @@ class FreezeAdmin(LifecycleAdmin):
         def call(freeze: Freeze) -> bool:
             return lift_freeze(freeze=freeze, actor=actor)
 
-        run_for_each(request, rows.select_related("cluster", "policy"), call, "freezes are lifted")
+        run_for_each(
+            request,
+            rows.select_related("cluster", "policy"),
+            call,
+            ("freeze is lifted", "freezes are lifted"),
+        )

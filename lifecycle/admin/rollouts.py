@@ -243,5 +243,8 @@ class RolloutMachineAdmin(LifecycleAdmin):
             )
 
         run_for_each(
-            request, rows.select_related("machine", "rollout"), call, "machines are left out"
+            request,
+            rows.select_related("machine", "rollout"),
+            call,
+            ("machine is left out", "machines are left out"),
         )

@@ -75,5 +75,5 @@ class SlotAdmin(LifecycleAdmin):
             request,
             rows.select_related("machine"),
             lambda slot: release_slot(slot=slot, actor=actor, reason=reason),
-            done="slots are released",
+            done=("slot is released", "slots are released"),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -13,32 +14,29 @@ from unfold.admin import ModelAdmin
 from enjoliver.common.console import actor_of, run_for_each
 from lifecycle.admin.common import MACHINE_SEARCH
 from lifecycle.models import MachineStrategy, StrategyName
-from lifecycle.services import disable_strategy, set_strategy
+from lifecycle.services import disable_strategy, drop_strategy, set_strategy
 from machines.models import Machine
 
 Action = Callable[[Any, HttpRequest, QuerySet[Any]], None]
 PERMISSION = "lifecycle.change_machinestrategy"
 
 
-def strategy_action(strategy: StrategyName | None) -> Action:
-    """An action that allows `strategy`, or disables (None), for machines or strategy rows."""
+def strategy_action(name: str, label: str, change: Callable[..., object]) -> Action:
+    """An action on machines or strategy rows: `change(machine, actor)` for each."""
 
     def run(model_admin: Any, request: HttpRequest, rows: QuerySet[Any]) -> None:
         if not request.user.has_perm(PERMISSION):
             messages.error(request, f"You lack the permission {PERMISSION}.")
             return
         actor = actor_of(request)
+        run_for_each(
+            request,
+            _machines(rows),
+            lambda machine: change(machine=machine, actor=actor),
+            done=("strategy is changed", "strategies are changed"),
+        )
 
-        def change(machine: Machine) -> object:
-            if strategy is None:
-                return disable_strategy(machine=machine, actor=actor)
-            return set_strategy(machine=machine, strategy=strategy, actor=actor)
-
-        run_for_each(request, _machines(rows), change, done="strategies are changed")
-
-    name = strategy.value if strategy else "none"
     run.__name__ = f"strategy_{name}"
-    label = f"Allow update by {strategy.label}" if strategy else "Allow no update"
     return admin.action(description=label)(run)
 
 
@@ -49,8 +47,16 @@ def _machines(rows: QuerySet[Any]) -> QuerySet[Machine]:
 
 
 STRATEGY_ACTIONS: list[Action] = [
-    *(strategy_action(strategy) for strategy in StrategyName),
-    strategy_action(None),
+    *(
+        strategy_action(
+            strategy.value,
+            f"Allow update by {strategy.label}",
+            partial(set_strategy, strategy=strategy),
+        )
+        for strategy in StrategyName
+    ),
+    strategy_action("none", "Allow no update: block it", disable_strategy),
+    strategy_action("policy", "Leave it to its policy: no strategy of its own", drop_strategy),
 ]
 
 

@@ -101,6 +101,19 @@ def disable_strategy(*, machine: Machine, actor: str) -> MachineStrategy:
     return _write(machine, actor, is_enabled=False)
 
 
+def drop_strategy(*, machine: Machine, actor: str) -> bool:
+    """Leave `machine` to its policy again; without one nobody allows it anything.
+
+    True when it had a strategy of its own, enabled or not; safe to repeat.
+    """
+    with unknown_when_removed(machine.pk), transaction.atomic():
+        deleted, _ = MachineStrategy.objects.filter(pk=machine.pk).delete()
+        if deleted:
+            message = "Strategy: none of its own any more."
+            record_event(kind="strategy", message=message, machine=machine, actor=actor)
+    return bool(deleted)
+
+
 def _write(machine: Machine, actor: str, **wanted: Any) -> MachineStrategy:
     before = MachineStrategy.objects.filter(pk=machine.pk).first()
     now = timezone.now()

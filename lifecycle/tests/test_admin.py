@@ -201,6 +201,15 @@ class TestStrategies:
         assert (row.is_enabled, row.strategy) == (False, "kexec")
         assert Event.objects.get(kind="strategy").actor == "admin"
 
+    def test_a_machine_is_left_to_its_policy_again(self, admin_client):
+        row = StrategyFactory.create(is_enabled=False)
+        answer = act(admin_client, Machine, "strategy_policy", row.machine)
+        assert "1 strategy is changed." in answer.content.decode()
+        assert not MachineStrategy.objects.exists()
+        assert Event.objects.get(kind="strategy").message == "Strategy: none of its own any more."
+        act(admin_client, Machine, "strategy_policy", row.machine)
+        assert Event.objects.filter(kind="strategy").count() == 1
+
     def test_the_action_needs_the_permission_of_strategies(self, client):
         user = User.objects.create_user("bob", is_staff=True)
         user.user_permissions.add(*Permission.objects.filter(codename__endswith="_machine"))

@@ -183,7 +183,15 @@ class MachineAdmin(ReportedAdmin):
                 machine=machine, actor=actor_of(request), reason="asked in the console"
             )
 
-        run_for_each(request, queryset, call, "machines will install at their next boot")
+        run_for_each(
+            request,
+            queryset,
+            call,
+            (
+                "machine installs at its next network boot",
+                "machines install at their next network boot",
+            ),
+        )
 
     @admin.action(description="Forget machines that are gone", permissions=["forget"])
     def forget(self, request: HttpRequest, queryset: QuerySet[Machine]) -> None:
@@ -192,4 +200,4 @@ class MachineAdmin(ReportedAdmin):
         def call(machine: Machine) -> None:
             forget_machine(machine=machine, actor=actor_of(request), reason="Asked in the console.")
 
-        run_for_each(request, queryset, call, "machines are forgotten")
+        run_for_each(request, queryset, call, ("machine is forgotten", "machines are forgotten"))

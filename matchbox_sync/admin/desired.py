@@ -12,6 +12,7 @@ from unfold.views import ChangeList
 
 from enjoliver.common.console import actor_of, run_for_each
 from enjoliver.common.errors import Conflict
+from enjoliver.common.words import counted
 from machines.admin import MachineAdmin, ReadOnlyInline, ReportedAdmin
 from matchbox_sync.models import DesiredConfig
 from matchbox_sync.running import running_revisions
@@ -94,7 +95,7 @@ class DesiredConfigAdmin(ReportedAdmin):
         """At once, whatever a policy says; nobody reboots without a strategy."""
         ids = list(queryset.values_list("pk", flat=True))
         moved = assign_revisions(machine_ids=ids, actor=actor_of(request))
-        self.message_user(request, f"{len(moved)} machines moved.")
+        self.message_user(request, f"{counted(len(moved), 'machine')} moved.")
 
     @admin.action(
         description="Make the previous config the desired one again", permissions=["move"]
@@ -112,7 +113,7 @@ class DesiredConfigAdmin(ReportedAdmin):
             )
 
         rows = queryset.select_related("machine", "previous__revision")
-        run_for_each(request, rows, back, "machines went back")
+        run_for_each(request, rows, back, ("machine went back", "machines went back"))
 
 
 class DesiredConfigInline(ReadOnlyInline):

@@ -98,7 +98,12 @@ class AssignmentAdmin(ReportedAdmin):
         def call(row: Assignment) -> None:
             release_machine(machine=row.machine, actor=actor_of(request), reason=reason_of(request))
 
-        run_for_each(request, queryset, call, "machines have no role any more")
+        run_for_each(
+            request,
+            queryset,
+            call,
+            ("machine has no role any more", "machines have no role any more"),
+        )
 
     @admin.action(description="Approve the facts reported now", permissions=["approve"])
     def approve(self, request: HttpRequest, queryset: QuerySet[Assignment]) -> None:
@@ -107,4 +112,9 @@ class AssignmentAdmin(ReportedAdmin):
         def call(row: Assignment) -> None:
             approve_pins(assignment=row, actor=actor_of(request))
 
-        run_for_each(request, queryset, call, "machines have their present facts pinned")
+        run_for_each(
+            request,
+            queryset,
+            call,
+            ("machine has its present facts pinned", "machines have their present facts pinned"),
+        )

@@ -78,7 +78,12 @@ class WaitingAdmin(ReportedAdmin):
         def call(row: Waiting) -> None:
             readmit_machine(machine=row.machine, actor=actor_of(request))
 
-        run_for_each(request, rows, call, "machines are the scheduler's again")
+        run_for_each(
+            request,
+            rows,
+            call,
+            ("machine is the scheduler's again", "machines are the scheduler's again"),
+        )
 
     @admin.action(description="Assign: control plane", permissions=["assign"])
     def make_control_plane(self, request: HttpRequest, queryset: QuerySet[Waiting]) -> None:
@@ -96,4 +101,5 @@ class WaitingAdmin(ReportedAdmin):
         def call(row: Waiting) -> None:
             assign_roles(machine=row.machine, roles=roles, actor=actor_of(request))
 
-        run_for_each(request, queryset, call, f"machines are {', '.join(roles)}")
+        named = ", ".join(roles)
+        run_for_each(request, queryset, call, (f"machine is {named}", f"machines are {named}"))

@@ -25,6 +25,16 @@ def demo(environment):
     return done.returncode, done.stdout
 
 
+def own_strategies(environment):
+    """How many machines have a strategy of their own."""
+    question = "from lifecycle.models import MachineStrategy as own; print(own.objects.count())"
+    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", question]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
 def test_the_demo_tells_its_story_and_tells_it_again_on_the_same_state(tmp_path):
     with private_database() as database:
         environment = environment_of(tmp_path, database)
@@ -36,6 +46,7 @@ def test_the_demo_tells_its_story_and_tells_it_again_on_the_same_state(tmp_path)
         assert "All up to date again." in said
         assert "at most 1 machine down at once" in said
         assert f"http://{environment['ENJOLIVER_BIND']}/ui" in said
+        assert own_strategies(environment) == "0"  # nobody is blocked for policies made later
         status, said = demo(environment)
         assert status == 0, said
         assert "for the first time" not in said

@@ -22,6 +22,8 @@ from enjoliver.engine.processes import (
     start_engine,
     stop_signals_interrupt,
 )
+from lifecycle.services import drop_strategy
+from machines.models import Machine
 from matchbox_sync.models import Revision
 from scheduling.models import Cluster
 from scheduling.services import set_values
@@ -116,6 +118,7 @@ async def _show(engine: Engine, console: Console, display: Display, *, is_short:
             try:
                 async with display.watching(lambda: dict(fleet.phases())):
                     await story.tell(console)
+                    await _leave_to_policies()
                     if not is_short:
                         display.headline(f"The fleet goes on: {engine.url}/ui. Ctrl-C stops all.")
                         await story.stay()
@@ -145,6 +148,14 @@ def _change_time_servers() -> str:
         wanted = TIME_SERVERS[present == TIME_SERVERS[0]]
         set_values(cluster=cluster, changes={"ntp": list(wanted)}, actor="demo")
         return f"ntp, from {' '.join(present)} to {' '.join(wanted)}"
+
+
+@sync_to_async
+def _leave_to_policies() -> None:
+    """What the story allowed and took back is no block of a policy that is made afterwards."""
+    with _database():
+        for machine in Machine.objects.filter(strategy__isnull=False):
+            drop_strategy(machine=machine, actor="demo")
 
 
 @contextmanager
