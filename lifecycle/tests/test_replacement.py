@@ -7,6 +7,7 @@ import pytest
 
 from enjoliver.common.errors import Conflict, InvalidInput
 from lifecycle.models import (
+    ChangeClock,
     IgnitionReport,
     InstallOutcome,
     Replacement,
@@ -19,13 +20,16 @@ from lifecycle.services import (
     advance_replacements,
     cancel_replacement,
     choose_again,
+    end_maintenance,
     plan_replacement,
+    read_leave,
     reinstall_harm,
     retire_machine,
+    set_strategy,
     start_maintenance,
     start_replacement,
 )
-from lifecycle.services import replacement as steps
+from lifecycle.services import replacementsteps as steps
 from lifecycle.tests.factories import NOON, AttemptFactory, SlotFactory
 from machines.models import Event, Machine
 from machines.services import mark_installed
@@ -36,6 +40,7 @@ from scheduling.services import (
     assign_roles,
     default_cluster,
     readmit_machine,
+    release_machine,
     run_scheduler,
     set_requirements,
     update_cluster,
@@ -84,6 +89,20 @@ def members():
 def begin(number=1, **changes):
     wanted: dict[str, Any] = {"actor": "ada", "reason": "dead board", "now": NOON} | changes
     return start_replacement(machine=machine(number), **wanted)
+
+
+def assigning(cluster, leaving=1, **changes):
+    """A replacement whose spare was chosen a while ago."""
+    wanted: dict[str, Any] = {
+        "leaving": machine(leaving),
+        "leaving_mac": mac_of(leaving),
+        "step": ReplacementStep.ASSIGN,
+        "reason": "x",
+        "started_by": "ada",
+        "started_at": NOON,
+        "step_at": NOON,
+    } | changes
+    return Replacement.objects.create(cluster=cluster, **wanted)
 
 
 def look(row, seconds):
@@ -179,8 +198,6 @@ def test_whoever_is_overtaken_between_two_reads_looks_again(cluster, monkeypatch
     if step == ReplacementStep.ASSIGN:
         chosen = {"step": step, "joining": machine(6), "waits_for": ""}
         Replacement.objects.filter(pk=row.pk).update(**chosen)
-    read_members = steps.read_members
-
     def read_after_somebody_else(*arguments):
         monkeypatch.setattr(steps, "read_members", read_members)
         look(row, 1)
@@ -209,6 +226,7 @@ def test_a_failed_install_is_said_and_ends_by_itself_or_by_another_spare(cluster
     assert (row.joining, row.step) == (machine(4), ReplacementStep.INSTALL)
     assert members() == [mac_of(2), mac_of(3), mac_of(4)]
     assert Waiting.objects.get(machine=machine(5)).code == WaitCode.RELEASED
+    assert machine(5).reinstall_requested_at is not None, "it may still finish its install"
     with pytest.raises(Conflict, match="no machine is free"):
         choose_again(replacement=row, actor="ada", now=NOON + 30 * SECOND)
     assert members() == [mac_of(2), mac_of(3), mac_of(4)]
@@ -268,17 +286,7 @@ def test_a_spare_that_got_a_role_meanwhile_is_passed_over(cluster):
     row = begin(spare=None)
     Replacement.objects.filter(pk=row.pk).delete()
     assign_roles(machine=machine(4), roles=["kubernetes-node"], actor="bob")
-    stale = Replacement.objects.create(
-        cluster=cluster,
-        leaving=machine(2),
-        leaving_mac=mac_of(2),
-        joining=machine(4),
-        step=ReplacementStep.ASSIGN,
-        reason="x",
-        started_by="ada",
-        started_at=NOON,
-        step_at=NOON,
-    )
+    stale = assigning(cluster, leaving=2, joining=machine(4))
     report(machine(5))
     stale = look(stale, 1)
     assert (stale.step, "no machine is free" in stale.waits_for) == (ReplacementStep.CHOOSE, True)
@@ -292,6 +300,104 @@ def test_the_slot_of_a_retired_machine_is_freed_and_its_maintenance_ended(cluste
     assert not retire_machine(machine=machine(4), actor="ada", reason="sold")
     with pytest.raises(InvalidInput):
         retire_machine(machine=machine(5), actor="ada", reason="")
+
+
+def test_a_spare_that_became_unfit_while_the_quorum_was_away_is_passed_over(cluster):
+    stale = assigning(cluster, joining=machine(5))
+    start_maintenance(machine=machine(5), actor="bob", reason="a new disk")
+    assert look(stale, 1).joining == machine(4)
+    assert members() == [mac_of(2), mac_of(3), mac_of(4)]
+
+
+def test_a_spare_chosen_by_hand_that_became_unfit_is_waited_for(cluster):
+    stale = assigning(cluster, joining=machine(5), is_joining_chosen_by_operator=True)
+    start_maintenance(machine=machine(5), actor="bob", reason="a new disk")
+    assert "cannot take the place" in look(stale, 1).waits_for
+    assert members() == [mac_of(1), mac_of(2), mac_of(3)]
+    end_maintenance(machine=machine(5), actor="bob")
+    assert look(stale, 2).step == ReplacementStep.INSTALL
+    assert members() == [mac_of(2), mac_of(3), mac_of(5)]
+
+
+def test_a_spare_that_was_forgotten_before_the_swap_is_chosen_anew(cluster):
+    stale = assigning(cluster, joining=machine(5))
+    machine(5).delete()
+    assert look(stale, 1).joining == machine(4)
+
+
+def test_no_slot_is_taken_between_the_last_look_at_the_quorum_and_the_swap(cluster, monkeypatch):
+    stale = assigning(cluster, joining=machine(5))
+    seen = []
+    def read(*arguments):
+        seen.append(ChangeClock.objects.filter(slots_version__gt=0).exists())
+        return read_members(*arguments)
+
+    monkeypatch.setattr(steps, "read_members", read)
+    assert look(stale, 1).step == ReplacementStep.INSTALL
+    assert seen == [True], "whoever takes a slot must wait meanwhile"
+
+
+def test_a_new_member_that_lost_its_place_again_is_said(cluster):
+    row = begin()
+    release_machine(machine=machine(5), actor="bob", reason="wrong one")
+    assert "no place any more" in look(row, 1).waits_for
+    report(machine(5), at=NOON + SECOND)
+    assert "no place any more" in look(row, 2).waits_for
+    assert machine(1).reinstall_requested_at is None
+    with pytest.raises(Conflict, match="cancel this replacement"):
+        choose_again(replacement=row, actor="ada", now=NOON + 3 * SECOND)
+
+
+def test_a_new_member_that_was_forgotten_is_said(cluster):
+    row = begin()
+    release_machine(machine=machine(5), actor="bob", reason="sold")
+    machine(5).delete()
+    assert "cancel this replacement" in look(row, 1).waits_for
+
+
+def test_what_a_spare_reported_in_its_former_life_does_not_count(cluster):
+    row = begin()
+    report(machine(5), at=NOON + 5 * SECOND)
+    mark_installed(machine=machine(5), at=NOON + 10 * SECOND)
+    row = look(row, 20)
+    assert (row.step, "not reported yet" in row.waits_for) == (ReplacementStep.REPORT, True)
+    report(machine(5), at=NOON + 30 * SECOND)
+    assert look(row, 31).state == ReplacementState.COMPLETED
+
+
+def test_whoever_chooses_again_while_it_goes_on_is_told_so(cluster, monkeypatch):
+    for number in (4, 5):
+        retire_machine(machine=machine(number), actor="ada", reason="sold")
+    row = begin()
+    write = steps.write
+
+    def write_second(*arguments, **changes):
+        monkeypatch.setattr(steps, "write", write)
+        Replacement.objects.filter(pk=row.pk).update(version=row.version + 1)
+        write(*arguments, **changes)
+
+    monkeypatch.setattr(steps, "write", write_second)
+    with pytest.raises(Conflict, match="went on at the same moment"):
+        choose_again(replacement=row, actor="ada", now=NOON + SECOND)
+
+
+def test_another_spare_that_cannot_take_the_place_is_refused_before_the_swap_too(cluster):
+    stale = assigning(cluster, joining=machine(5))
+    report(machine(2), at=NOON - HOUR)
+    with pytest.raises(Conflict, match="cannot take the place"):
+        choose_again(replacement=stale, actor="ada", spare=machine(3), now=NOON)
+    stale.refresh_from_db()
+    assert (stale.joining, stale.is_joining_chosen_by_operator) == (machine(5), False)
+
+
+def test_no_other_member_gets_leave_by_hand_while_a_replacement_runs(cluster):
+    row = begin()
+    for number in (2, 5):
+        set_strategy(machine=machine(number), strategy="reboot", actor="ada")
+    assert "is being replaced" in read_leave(machine=machine(2)).refusal
+    assert read_leave(machine=machine(5)).strategy == "reboot", "it may bring itself up to date"
+    cancel_replacement(replacement=row, actor="ada", reason="by hand")
+    assert read_leave(machine=machine(2)).strategy == "reboot"
 
 
 def test_a_reinstall_of_a_working_member_is_spoken_against(cluster):
