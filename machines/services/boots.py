@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from enjoliver.common.rawquery import MachineQuery
-from machines.matching import match_query
+from machines.matching import Match, match_query
 from machines.models import Machine, UnknownBoot
 from machines.services.conflicts import record_query_mismatch
 from machines.services.moves import transition_machine
@@ -29,7 +29,17 @@ def record_boot(*, query: MachineQuery) -> None:
     match = match_query(query)
     if match is None:
         _count_unknown_boot(query.mac)
-    elif not match.agrees:
+        return
+    try:
+        _record_known(match, query)
+    except (Machine.DoesNotExist, IntegrityError):
+        if Machine.objects.filter(pk=match.machine.pk).exists():
+            raise
+        _count_unknown_boot(query.mac)  # it was forgotten just now
+
+
+def _record_known(match: Match, query: MachineQuery) -> None:
+    if not match.agrees:
         record_query_mismatch(machine=match.machine, query=query)
     elif match.machine.state == State.BOOTING:
         _note_further_boot(match.machine)

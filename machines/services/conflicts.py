@@ -8,6 +8,7 @@ known, so ten thousand boards with one UUID cost each other nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +16,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 from django.db.models import Count, Max, Min, Q
 from django.utils import timezone
 
@@ -106,6 +107,9 @@ def recheck_conflicts() -> set[int]:
             **{f"{column}__in": [s for k, s in contended if k == kind]}
         ).values_list(column, _owner(kind))
     }
+    # Who held a subject a moment ago may have gone, and leaves the other one without a conflict.
+    holders = Counter(holding[1:] for holding in wanted)
+    wanted = {holding for holding in wanted if holders[holding[1:]] > 1}
     rows = MachineConflict.objects.filter(kind__in=DERIVED).select_related("machine")
     with transaction.atomic():
         touched = _settle(wanted, list(rows))
@@ -147,19 +151,24 @@ def record_query_mismatch(*, machine: Machine, query: MachineQuery) -> None:
     seen_at = rows.values_list("seen_at", flat=True).first()
     if seen_at and abs(now - seen_at) < MISMATCH_EVENT_EVERY:  # ahead: the clock stepped back
         return
-    with transaction.atomic():
-        if seen_at:  # compare-and-swap: of several callers one writes the event
-            is_mine = bool(rows.filter(seen_at=seen_at).update(seen_at=now, detail=detail))
-        else:
-            defaults = {"detail": detail, "opened_at": now, "seen_at": now}
-            _, is_mine = MachineConflict.objects.get_or_create(**key, defaults=defaults)
-        if is_mine:
-            record_event(
-                kind="identity_conflict",
-                message=f"{query.mac}: {detail}.",
-                machine=machine,
-                level=EventLevel.WARNING,
-            )
+    try:
+        with transaction.atomic():
+            if seen_at:  # compare-and-swap: of several callers one writes the event
+                is_mine = bool(rows.filter(seen_at=seen_at).update(seen_at=now, detail=detail))
+            else:
+                defaults = {"detail": detail, "opened_at": now, "seen_at": now}
+                _, is_mine = MachineConflict.objects.get_or_create(**key, defaults=defaults)
+            if is_mine:
+                record_event(
+                    kind="identity_conflict",
+                    message=f"{query.mac}: {detail}.",
+                    machine=machine,
+                    level=EventLevel.WARNING,
+                )
+    except IntegrityError:
+        if Machine.objects.filter(pk=machine.pk).exists():
+            raise
+        # It was forgotten just now: there is nothing left to contradict.
 
 
 def _holders() -> list[tuple[ConflictKind, models.QuerySet[Any], str]]:

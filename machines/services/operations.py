@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError, Q
 from django.utils import timezone
 
-from enjoliver.common.errors import Conflict, InvalidInput
+from enjoliver.common.errors import Conflict, InvalidInput, UnknownMachine
 from machines.models import EventLevel, Interface, Machine
 from machines.services.conflicts import Claims, derive_conflicts
 from machines.services.history import record_event
@@ -20,6 +20,7 @@ from machines.text import has_control_characters
 
 MAX_LABELS = 64
 MAX_LABEL_VALUE = 128
+_TRIES = 5
 Objection = Callable[[Machine], str | None]
 _objections: list[Objection] = []
 _LABEL_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?", re.ASCII)
@@ -58,18 +59,26 @@ def remove_reinstall_objection(objection: Objection) -> None:
 
 
 def request_reinstall(
-    *, machine: Machine, actor: str, reason: str, is_forced: bool = False
+    *,
+    machine: Machine,
+    actor: str,
+    reason: str,
+    is_forced: bool = False,
+    now: datetime | None = None,
 ) -> None:
     """Ask that the machine installs itself again at its next boot, with who asked and why.
 
-    Raises Conflict with the harm that it would do (`add_reinstall_objection`), unless forced.
+    Raises Conflict with the harm that it would do (`add_reinstall_objection`), unless forced, and
+    UnknownMachine when it was forgotten meanwhile.
     """
     harm = next(filter(None, (objection(machine) for objection in _objections)), None)
     if harm and not is_forced:
         raise Conflict(f"{harm}; it can be forced", kind="harmful_reinstall")
-    now = timezone.now()
+    now = now or timezone.now()
+    rows = Machine.objects.filter(pk=machine.pk)
     with transaction.atomic():
-        Machine.objects.filter(pk=machine.pk).update(installed_at=None, reinstall_requested_at=now)
+        if not rows.update(installed_at=None, reinstall_requested_at=now):
+            raise UnknownMachine(f"{machine} was forgotten just now")
         record_event(
             kind="reinstall_requested",
             message=f"Reinstall requested: {reason}",
@@ -126,22 +135,34 @@ def _label_problem(name: object, value: object) -> str:
 def forget_machine(*, machine: Machine, actor: str, reason: str) -> None:
     """Delete a machine that is gone (a swapped mainboard's former identity, a returned machine).
 
-    Closes the conflicts that it was part of. Raises Conflict while the machine has a role. A
-    machine that still exists comes back with its next discovery, as a new one.
+    Closes the conflicts that it was part of. A machine that still exists comes back with its next
+    discovery, as a new one. Raises Conflict while the machine has a role, or writes something each
+    time that it is tried, and UnknownMachine when it is gone already.
     """
+    for _ in range(_TRIES):
+        try:
+            with transaction.atomic():
+                _forget(machine.pk, actor, reason)
+        except ProtectedError as error:
+            raise Conflict(
+                f"{machine} is still used (a role, an assignment): release it first",
+                kind="machine_in_use",
+            ) from error
+        except IntegrityError:  # a report of it was stored while its rows were deleted
+            continue
+        return
+    raise Conflict(
+        f"{machine} still talks to the engine: switch it off first", kind="machine_talks"
+    )
+
+
+def _forget(machine_id: int, actor: str, reason: str) -> None:
+    machine = Machine.objects.filter(pk=machine_id).first()
+    if machine is None:
+        raise UnknownMachine("this machine was forgotten already")
     claims = Claims.of_machine(machine, list(Interface.objects.filter(machine=machine)))
     message = f"Forgotten: machine {machine.uuid} with boot MAC {machine.boot_mac}. {reason}"
-    try:
-        with transaction.atomic():
-            machine_id = machine.pk
-            machine.delete()
-            changed = derive_conflicts(claims.subjects, machine_id=None)
-            record_event(
-                kind="machine_forgotten", message=message, actor=actor, level=EventLevel.WARNING
-            )
-            announce({machine_id, *changed})
-    except ProtectedError as error:
-        raise Conflict(
-            f"{machine} is still used (a role, an assignment): release it first",
-            kind="machine_in_use",
-        ) from error
+    machine.delete()
+    changed = derive_conflicts(claims.subjects, machine_id=None)
+    record_event(kind="machine_forgotten", message=message, actor=actor, level=EventLevel.WARNING)
+    announce({machine_id, *changed})

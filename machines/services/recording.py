@@ -42,7 +42,7 @@ class RecordedDiscovery:
 
 
 class _Overtaken(Exception):
-    """Another report of the same machine was stored in between."""
+    """Another report of the same machine was stored in between, or the machine was forgotten."""
 
 
 def record_discovery(*, report: DiscoveryReport) -> RecordedDiscovery:
@@ -55,7 +55,7 @@ def record_discovery(*, report: DiscoveryReport) -> RecordedDiscovery:
     for _ in range(MAX_ATTEMPTS):
         try:
             return _record_once(report)
-        except (IntegrityError, _Overtaken) as error:
+        except (IntegrityError, Machine.DoesNotExist, _Overtaken) as error:
             logger.info("discovery of %s starts again: %r", report.uuid, error)
     raise Unavailable(f"too many reports of the machine {report.uuid} at once; try again")
 
