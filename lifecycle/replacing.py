@@ -22,6 +22,10 @@ class MemberFacts:
     reported_at: datetime | None = None
     is_in_maintenance: bool = False
     holds_slot: bool = False
+    is_updating: bool = False
+    """In a rollout, also after it gave its slot back, until a report confirms it."""
+    has_failed: bool = False
+    """In a rollout that did not end yet."""
 
     def absence(self, now: datetime) -> str:
         """Why the member cannot be counted on; "" when it can."""
@@ -29,10 +33,15 @@ class MemberFacts:
             return "is not installed"
         if self.reported_at is None:
             return "never reported"
-        if now - self.reported_at > SILENT_AFTER:
+        # A report from the future, which a clock that stepped back leaves, says nothing of now.
+        if abs(now - self.reported_at) > SILENT_AFTER:
             return f"is silent since {self.reported_at:%Y-%m-%d %H:%M:%S} UTC"
         if self.holds_slot:
             return "holds an update slot"
+        if self.is_updating:
+            return "is updating"
+        if self.has_failed:
+            return "failed in a rollout"
         return "is in maintenance" if self.is_in_maintenance else ""
 
 
@@ -82,9 +91,13 @@ def judge_replacement(members: Sequence[MemberFacts], leaving_id: int, now: date
         obstacles.append(
             f"{left} of {len(members)} members would be left and a quorum needs {quorum}: {away}"
         )
-    busy = [one.mac for one in members if one.holds_slot and one.machine_id != leaving_id]
+    busy = [
+        f"{one.mac} {one.absence(now)}"
+        for one in members
+        if one.machine_id != leaving_id and (one.holds_slot or one.is_updating)
+    ]
     if busy and left >= quorum:
-        obstacles.append(f"{', '.join(busy)} holds an update slot: one member changes at a time")
+        obstacles.append(f"{'; '.join(busy)}: one member changes at a time")
     return Judgement(tuple(obstacles), _warnings(leaving, len(members), now))
 
 

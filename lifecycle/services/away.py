@@ -167,7 +167,8 @@ def read_control_plane(
         places = places.exclude(rollout_id=except_rollout)
     moving = set(places.values_list("machine_id", flat=True))
     moving |= set(Slot.objects.filter(machine_id__in=ids).values_list("machine_id", flat=True))
-    moving |= _replaced(cluster)
+    # Of the two only who is a member: the new one must be able to bring itself up to date.
+    moving |= _replaced(cluster) & set(ids)
     away = moving | maintenance_machine_ids(ids, now)
     earliest, latest = heard_since(now, silent_seconds)
     return ControlPlane(

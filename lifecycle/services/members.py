@@ -10,16 +10,18 @@ from lifecycle.models import (
     InstallAttempt,
     InstallOutcome,
     InstallWaiter,
+    RolloutMachine,
     Slot,
 )
 from lifecycle.replacing import MemberFacts, NewcomerFacts, others_left
+from lifecycle.rules.states import ACTIVE_STATES, FAILED, UPDATING
 from machines.models import Machine
 from scheduling.models import Assignment
 from scheduling.roles import PROFILE_CONTROL_PLANE
 
 
 def read_members(cluster_id: int, now: datetime) -> list[MemberFacts]:
-    """The members of the cluster's control plane, by MAC; four queries."""
+    """The members of the cluster's control plane, by MAC; five queries."""
     rows = Assignment.objects.filter(cluster=cluster_id, profile=PROFILE_CONTROL_PLANE)
     columns = ("machine_id", "boot_mac", "machine__installed_at")
     found = list(rows.order_by("boot_mac").values_list(*columns))
@@ -28,8 +30,19 @@ def read_members(cluster_id: int, now: datetime) -> list[MemberFacts]:
     reported = dict(reports.values_list("pk", "reported_at"))
     held = set(Slot.objects.filter(machine__in=ids).values_list("machine_id", flat=True))
     away = maintenance_machine_ids(ids, now)
+    places = RolloutMachine.objects.filter(machine__in=ids, rollout__state__in=ACTIVE_STATES)
+    changing = set(places.order_by().values_list("machine_id", "state"))
     return [
-        MemberFacts(pk, mac, installed is not None, reported.get(pk), pk in away, pk in held)
+        MemberFacts(
+            machine_id=pk,
+            mac=mac,
+            is_installed=installed is not None,
+            reported_at=reported.get(pk),
+            is_in_maintenance=pk in away,
+            holds_slot=pk in held,
+            is_updating=(pk, UPDATING) in changing,
+            has_failed=(pk, FAILED) in changing,
+        )
         for pk, mac, installed in found
     ]
 

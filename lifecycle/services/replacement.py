@@ -6,37 +6,32 @@ row: killed anywhere, the next look goes on. A step that cannot be done yet says
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from enjoliver.common.errors import Conflict, EngineError, InvalidInput
 from lifecycle.models import Replacement, ReplacementState, ReplacementStep
-from lifecycle.replacing import (
-    Judgement,
-    judge_replacement,
-    why_not_installed,
-    why_not_reporting,
+from lifecycle.replacing import Judgement, judge_replacement
+from lifecycle.services.members import read_members
+from lifecycle.services.replacementsteps import (
+    STEPS,
+    Overtaken,
+    check_spare,
+    move,
+    note,
+    swap_again,
+    write,
 )
-from lifecycle.services.members import membership_of, read_members, read_newcomer
-from lifecycle.services.retiring import retire_machine
-from machines.locations import locations_of
 from machines.models import Machine
-from machines.services import record_event, request_reinstall
+from machines.services import record_event
 from machines.text import one_line
-from machines.topology import UNKNOWN
 from scheduling.models import Assignment
 from scheduling.roles import PROFILE_CONTROL_PLANE
-from scheduling.services import (
-    SwapPlan,
-    plan_swap,
-    swap_member,
-)
-from scheduling.spread import score_of, score_spread
+from scheduling.services import SwapPlan, plan_swap
 
 _BEFORE_SWAP = (ReplacementStep.CHECK, ReplacementStep.CHOOSE, ReplacementStep.ASSIGN)
 _MOST_STEPS = 8
@@ -48,10 +43,6 @@ class ReplacementPlan:
 
     swap: SwapPlan
     judgement: Judgement
-
-
-class _Overtaken(Exception):
-    """Somebody else advanced the replacement first."""
 
 
 def plan_replacement(*, machine: Machine, now: datetime | None = None) -> ReplacementPlan:
@@ -82,7 +73,7 @@ def start_replacement(
     if plan.judgement.obstacles:
         raise Conflict(plan.judgement.obstacle, kind="quorum")
     if spare is not None:
-        _check_spare(plan.swap, spare)
+        check_spare(plan.swap, spare)
     try:
         with transaction.atomic():
             row = Replacement.objects.create(
@@ -116,7 +107,7 @@ def advance_replacement(*, replacement: Replacement, now: datetime | None = None
         try:
             if not _advance_once(row, now):
                 break
-        except _Overtaken:
+        except Overtaken:
             continue
     return Replacement.objects.get(pk=replacement.pk)
 
@@ -141,7 +132,7 @@ def cancel_replacement(*, replacement: Replacement, actor: str, reason: str) -> 
         ):
             raise Conflict("this replacement ended already", kind="replacement_ended")
         row = Replacement.objects.select_related("leaving").get(pk=replacement.pk)
-        _note(row, "replacement_cancelled", f"Replacement {text}", actor)
+        note(row, "replacement_cancelled", f"Replacement {text}", actor)
     return row
 
 
@@ -161,193 +152,49 @@ def choose_again(
     row = Replacement.objects.select_related("leaving", "joining").get(pk=replacement.pk)
     if row.state != ReplacementState.RUNNING:
         raise Conflict("this replacement ended already", kind="replacement_ended")
-    with transaction.atomic():
-        if row.step in _BEFORE_SWAP:
-            is_given = spare is not None
-            _move(row, now, ReplacementStep.CHECK, joining=spare, chosen_by_operator=is_given)
-        else:
-            _swap_again(row, spare, actor, now)
+    try:
+        with transaction.atomic():
+            if row.step in _BEFORE_SWAP:
+                _choose_before_swap(row, spare, now)
+            else:
+                swap_again(row, spare, actor, now)
+    except Overtaken as error:
+        raise Conflict(
+            "this replacement went on at the same moment: look at it, and choose again if need be",
+            kind="changed_meanwhile",
+        ) from error
     return advance_replacement(replacement=row, now=now)
 
 
-# --- steps -----------------------------------------------------------------------------------
+def replacement_refusal(machine: Machine) -> str | None:
+    """Why a member of the control plane gets no leave to change while another one is replaced, for
+    `add_refusal`; None for others. The new member itself may bring itself up to date."""
+    mine = Assignment.objects.filter(machine=machine, profile=PROFILE_CONTROL_PLANE)
+    running = Replacement.objects.filter(
+        cluster__in=mine.values("cluster"), state=ReplacementState.RUNNING
+    )
+    row = running.exclude(Q(joining=machine) | Q(leaving=machine)).first()
+    if row is None:
+        return None
+    return f"{row.leaving_mac} is being replaced, and one member changes at a time"
+
+
+def _choose_before_swap(row: Replacement, spare: Machine | None, now: datetime) -> None:
+    if spare is not None and row.leaving is not None:
+        check_spare(plan_swap(machine=row.leaving), spare)
+    is_given = spare is not None
+    move(row, now, ReplacementStep.CHECK, joining=spare, chosen_by_operator=is_given)
 
 
 def _advance_once(row: Replacement, now: datetime) -> bool:
     """One step; False when it waits. What it waits for is written when it changed."""
     try:
         with transaction.atomic():
-            waits_for = _STEPS[ReplacementStep(row.step)](row, now)
+            waits_for = STEPS[ReplacementStep(row.step)](row, now)
     except EngineError as error:
         waits_for = error.value
     if not waits_for:
         return True
     if waits_for[:300] != row.waits_for:
-        _write(row, waits_for=waits_for[:300])
+        write(row, waits_for=waits_for[:300])
     return False
-
-
-def _check(row: Replacement, now: datetime) -> str:
-    if row.leaving is None or membership_of(row.leaving) is None:
-        return "the old member has no place any more: cancel this replacement"
-    judgement = judge_replacement(read_members(row.cluster_id, now), row.leaving.pk, now)
-    if judgement.obstacles:
-        return judgement.obstacle
-    _move(row, now, ReplacementStep.CHOOSE, joining=row.joining)
-    return ""
-
-
-def _choose(row: Replacement, now: datetime) -> str:
-    if row.leaving is None:
-        return "the old member was forgotten: cancel this replacement"
-    plan = plan_swap(machine=row.leaving)
-    spare = row.joining if row.is_joining_chosen_by_operator else None
-    if spare is not None:
-        _check_spare(plan, spare)
-    elif not plan.spares:
-        return plan.lack
-    else:
-        spare = Machine.objects.get(pk=plan.spares[0].machine_id)
-    _move(row, now, ReplacementStep.ASSIGN, joining=spare)
-    return ""
-
-
-def _assign(row: Replacement, now: datetime) -> str:
-    """The swap. The quorum is looked at once more, for time may have passed."""
-    if row.leaving is None or row.joining is None:
-        return "a machine was forgotten: cancel this replacement"
-    judgement = judge_replacement(read_members(row.cluster_id, now), row.leaving.pk, now)
-    if judgement.obstacles:
-        return judgement.obstacle
-    try:
-        with transaction.atomic():
-            _move(row, now, ReplacementStep.INSTALL, joining=row.joining)
-            _hand_over(row.leaving, row.joining, row.reason, row.started_by)
-    except Conflict:
-        # The spare got a role or lost its address since it was chosen: choose again.
-        if row.is_joining_chosen_by_operator:
-            raise
-        _move(row, now, ReplacementStep.CHOOSE, joining=None)
-    else:
-        message = f"Takes the place of {row.leaving_mac} in the control plane."
-        record_event(kind="replacement", message=message, machine=row.joining)
-    return ""
-
-
-def _install(row: Replacement, now: datetime) -> str:
-    if row.joining is None:
-        return "the new member was forgotten: choose another spare"
-    waits_for = why_not_installed(read_newcomer(row.joining, row.step_at))
-    if not waits_for:
-        _move(row, now, ReplacementStep.REPORT, joining=row.joining)
-    return waits_for
-
-
-def _report(row: Replacement, now: datetime) -> str:
-    if row.joining is None:
-        return "the new member was forgotten: choose another spare"
-    waits_for = why_not_reporting(read_newcomer(row.joining, row.step_at), row.started_at)
-    if not waits_for:
-        _move(row, now, ReplacementStep.RETIRE, joining=row.joining)
-    return waits_for
-
-
-def _retire(row: Replacement, now: datetime) -> str:
-    # An operator may have given it another role meanwhile: then it is left alone.
-    if row.leaving is not None and not Assignment.objects.filter(machine=row.leaving).exists():
-        retire_machine(machine=row.leaving, actor=row.started_by, reason=f"replaced: {row.reason}")
-    _write(
-        row,
-        step=ReplacementStep.DONE,
-        state=ReplacementState.COMPLETED,
-        waits_for="",
-        ended_at=now,
-        step_at=now,
-        score_after=_present_score(row),
-    )
-    _note(row, "replacement_completed", "Replacement completed.", row.started_by)
-    return ""
-
-
-_STEPS: dict[ReplacementStep, Callable[[Replacement, datetime], str]] = {
-    ReplacementStep.CHECK: _check,
-    ReplacementStep.CHOOSE: _choose,
-    ReplacementStep.ASSIGN: _assign,
-    ReplacementStep.INSTALL: _install,
-    ReplacementStep.REPORT: _report,
-    ReplacementStep.RETIRE: _retire,
-}
-
-
-# --- what steps share --------------------------------------------------------------------------
-
-
-def _hand_over(leaving: Machine, joining: Machine, reason: str, actor: str) -> None:
-    swap_member(leaving=leaving, joining=joining, actor=actor, reason=reason)
-    if joining.installed_at is not None:
-        # What it has on its disk is from a former life.
-        text = f"it takes the place of {leaving.boot_mac}"
-        request_reinstall(machine=joining, actor=actor, reason=text, is_forced=True)
-
-
-def _swap_again(row: Replacement, spare: Machine | None, actor: str, now: datetime) -> None:
-    if row.joining is None or membership_of(row.joining) is None:
-        raise Conflict("the new member has no place any more: cancel this replacement")
-    newcomer = read_newcomer(row.joining, row.step_at)
-    if row.step != ReplacementStep.INSTALL or not why_not_installed(newcomer):
-        raise Conflict("the new member is installed already", kind="replacement_runs")
-    judgement = judge_replacement(read_members(row.cluster_id, now), row.joining.pk, now)
-    if judgement.obstacles:
-        raise Conflict(judgement.obstacle, kind="quorum")
-    plan = plan_swap(machine=row.joining)
-    if spare is not None:
-        _check_spare(plan, spare)
-    elif not plan.spares:
-        raise Conflict(plan.lack, kind="no_spare")
-    else:
-        spare = Machine.objects.get(pk=plan.spares[0].machine_id)
-    _move(row, now, ReplacementStep.INSTALL, joining=spare)
-    _hand_over(row.joining, spare, "another spare was chosen", actor)
-
-
-def _check_spare(plan: SwapPlan, spare: Machine) -> None:
-    if spare.pk not in {choice.machine_id for choice in plan.spares}:
-        raise Conflict(
-            f"{spare} cannot take the place: it has a role, was released, lacks what the role "
-            "asks for, or shares a failure domain that it must not",
-            kind="no_spare",
-        )
-
-
-def _present_score(row: Replacement) -> int:
-    rows = Assignment.objects.filter(cluster=row.cluster_id, profile=PROFILE_CONTROL_PLANE)
-    ids = list(rows.values_list("machine_id", flat=True))
-    places = locations_of(ids)
-    return score_of(score_spread([places.get(pk, UNKNOWN) for pk in ids]), row.cluster.spread_level)
-
-
-def _move(
-    row: Replacement,
-    now: datetime,
-    step: ReplacementStep,
-    *,
-    joining: Machine | None,
-    chosen_by_operator: bool | None = None,
-) -> None:
-    changes = {"step": step, "step_at": now, "joining": joining, "waits_for": ""}
-    if chosen_by_operator is not None:
-        changes["is_joining_chosen_by_operator"] = chosen_by_operator
-    _write(row, **changes)
-
-
-def _write(row: Replacement, **changes: object) -> None:
-    """Compare-and-swap; whoever lost looks again."""
-    same = Replacement.objects.filter(
-        pk=row.pk, version=row.version, state=ReplacementState.RUNNING
-    )
-    if not same.update(version=F("version") + 1, **changes):
-        raise _Overtaken
-
-
-def _note(row: Replacement, kind: str, message: str, actor: str) -> None:
-    record_event(kind=kind, message=message, machine=row.leaving, actor=actor)

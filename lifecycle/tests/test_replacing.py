@@ -62,6 +62,19 @@ def test_another_member_that_is_updating_stops_it():
     assert judged.obstacle == "mac-5 holds an update slot: one member changes at a time"
 
 
+def test_another_member_that_gave_its_slot_back_and_has_not_reported_yet_stops_it():
+    five = [member(number) for number in range(1, 5)]
+    judged = judge(*five, member(5, is_updating=True))
+    assert judged.obstacle == "mac-5 is updating: one member changes at a time"
+
+
+def test_who_failed_in_a_rollout_or_reported_from_the_future_is_not_counted_on():
+    failed, early = member(2, has_failed=True), member(3, reported_at=NOON + SILENT_AFTER + SECOND)
+    judged = judge(member(1), failed, early)
+    assert "0 of 3 members would be left" in judged.obstacle
+    assert "mac-2 failed in a rollout; mac-3 is silent since" in judged.obstacle
+
+
 def test_its_own_slot_and_an_even_number_are_worth_a_word():
     judged = judge(member(1, holds_slot=True), member(2), member(3), member(4))
     assert len(judged.warnings) == 2
