@@ -17,7 +17,9 @@ from django.utils.timesince import timesince
 
 from enjoliver.common.errors import EngineError
 from enjoliver.common.models import Heartbeat
+from enjoliver.common.words import counted
 from enjoliver.engine import fleet
+from enjoliver.engine.attention import notices
 from enjoliver.engine.health import queue_health
 from machines.models import Machine, MachineConflict
 from machines.states import State
@@ -56,6 +58,7 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
     clusters = fleet.clusters()
     files = assets()
     context["dashboard"] = {
+        "notices": notices(),
         "figures": figures(),
         "states": states(),
         "waiting": waiting_reasons(),
@@ -80,7 +83,7 @@ def figures() -> list[Figure]:
         Figure(
             "Outdated",
             reports.outdated,
-            "wait for a strategy" if reports.outdated else "none",
+            "wait for their turn, or for leave" if reports.outdated else "none",
             "warning" if reports.outdated else "default",
         ),
         Figure(
@@ -150,7 +153,7 @@ def warnings(clusters: list[dict[str, Any]], of_assets: Sequence[str] = ()) -> l
         )
     conflicts = MachineConflict.objects.count()
     if conflicts:
-        found.append(f"{conflicts} open contradictions between machines.")
+        found.append(f"{counted(conflicts, 'open contradiction')} between machines.")
     if settings.DEBUG:
         found.append("ENJOLIVER_DEBUG is on: error pages show settings and code.")
     found.append(

@@ -61,8 +61,8 @@ def test_the_fleet_is_on_the_page(admin_client):
     )
     text = page(admin_client)
     assert "control plane needs 3 machines, 2 available" in text
-    assert "wait for a strategy" in text
-    assert "1 open contradictions" in text
+    assert "wait for their turn" in text
+    assert "1 open contradiction between" in text
     assert "nothing to do" in text
     assert "&lt;b&gt;bad&lt;/b&gt;" in text
     assert "No worker" not in text
@@ -85,7 +85,7 @@ def test_an_old_sync_and_a_silent_worker_are_warnings(admin_client):
 def test_the_page_costs_the_same_for_any_fleet(admin_client, django_assert_max_num_queries, count):
     make_fleet(count)
     page(admin_client)
-    with django_assert_max_num_queries(25):
+    with django_assert_max_num_queries(31):
         page(admin_client)
 
 
