@@ -21,6 +21,7 @@ from django.db import DataError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
@@ -79,15 +80,25 @@ def read_body(request: HttpRequest, *, limit: int = MAX_BODY_BYTES) -> bytes:
     """The raw body, also one that came in chunks, without a length.
 
     Raises InvalidInput: 413 when it is larger than `limit` bytes, 400 when its sender stopped in
-    the middle of it.
+    the middle of it (RFC 9112 §8: such a request is not acted on) or its chunks cannot be read.
     """
     length = request.META.get("CONTENT_LENGTH") or "0"
-    if length.isdecimal() and int(length) > limit:
-        raise _too_large(f"the body has {int(length)} bytes", limit)
+    promised = int(length) if length.isdecimal() else 0
+    if promised > limit:
+        raise _too_large(f"the body has {promised} bytes", limit)
     try:
-        return _read_chunks(request, limit) if _is_chunked(request) else request.body
+        body = _read_chunks(request, limit) if _is_chunked(request) else request.body
     except OSError as error:
-        raise InvalidInput("the body did not arrive whole", kind="body_incomplete") from error
+        raise _incomplete() from error
+    except ParseException as error:
+        raise InvalidInput("the body's chunks cannot be read", kind="bad_chunks") from error
+    if len(body) < promised:
+        raise _incomplete()
+    return body
+
+
+def _incomplete() -> InvalidInput:
+    return InvalidInput("the body did not arrive whole", kind="body_incomplete")
 
 
 def _is_chunked(request: HttpRequest) -> bool:
@@ -247,16 +258,14 @@ def authenticate_operator(request: HttpRequest, permission: str) -> Any:
     Raises NotAuthenticated (401) without valid credentials and Forbidden (403) without
     `permission` (an `app.codename`; empty: any staff user).
     """
-    from rest_framework.authentication import (
-        BasicAuthentication,
-        SessionAuthentication,
-        TokenAuthentication,
-    )
+    from rest_framework.authentication import BasicAuthentication, TokenAuthentication
     from rest_framework.exceptions import APIException, PermissionDenied
+
+    from enjoliver.common.sessions import HeaderSession
 
     wrapped = Request(
         request,
-        authenticators=[BasicAuthentication(), TokenAuthentication(), SessionAuthentication()],
+        authenticators=[BasicAuthentication(), TokenAuthentication(), HeaderSession()],
     )
     try:
         user = wrapped.user

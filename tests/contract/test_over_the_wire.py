@@ -77,6 +77,36 @@ def test_a_body_in_chunks_is_read_like_any_other(wire):
     assert wire.is_kept
 
 
+@pytest.mark.parametrize(
+    ("framing", "sent", "kind"),
+    [
+        ("Transfer-Encoding: chunked", b"zz\r\n{}\r\n0\r\n\r\n", "bad_chunks"),
+        ("Transfer-Encoding: chunked", b"2\r\n{}}}\r\n0\r\n\r\n", "bad_chunks"),
+        ("Transfer-Encoding: chunked", b"9\r\n{}", "body_incomplete"),
+        ("Content-Length: 22", b"", "body_incomplete"),
+        ("Content-Length: 22", b"{}", "body_incomplete"),
+    ],
+)
+def test_a_body_with_wrong_framing_changes_nothing(engine, framing, sent, kind):
+    path = f"/lifecycle/rolling/{query(4)}"
+    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Connection: close", framing]
+    lines.append(f"Authorization: {OPERATOR['Authorization']}")
+    status, document = send_and_hang_up(engine, "\r\n".join([*lines, "", ""]).encode() + sent)
+    assert (status, document["kind"]) == (400, kind)
+    assert engine.ask("GET", path)[0] == 401
+
+
+def send_and_hang_up(engine, request):
+    """(status, document) that the engine answers to these bytes when nothing follows them."""
+    host, _, port = engine.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=60) as client:
+        client.sendall(request)
+        client.shutdown(socket.SHUT_WR)
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        return answer.status, json.loads(answer.read())
+
+
 def test_refusals_leave_the_connection_in_order(wire):
     body = b"x" * 50_000
     for method, path, status in (

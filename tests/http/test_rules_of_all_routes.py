@@ -1,8 +1,11 @@
 """What the contract says of every route, asked of every route that there is."""
 
 import json
+from functools import partial
 
 import pytest
+from django.middleware.csrf import get_token
+from django.test import Client
 from rest_framework.authtoken.models import Token
 
 from tests.http.places import METHODS, PLACES, ROUTES, asks, name, needs_operator, path_of
@@ -249,6 +252,22 @@ def test_a_token_and_a_session_open_operator_routes(fleet, client, admin_user):
     assert get("/config", HTTP_AUTHORIZATION=f"Token {token.key}").status == 200
     client.force_login(admin_user)
     assert client.get("/config").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "text/plain", "multipart/form-data; boundary=x"]
+)
+def test_a_session_with_its_token_sends_bodies_too(fleet, admin_user, content_type):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(admin_user)
+    token = get_token(client.get("/admin/").wsgi_request)
+    client.cookies["csrftoken"] = token
+    ask = partial(client.generic, "POST", "/sync-notify", b"{}", content_type)
+    assert ask(headers={"X-CSRFToken": token}).status_code == 200
+    refused = ask()
+    assert (refused.status_code, refused.json()["kind"]) == (403, "csrf_failed")
+    freeze = partial(client.generic, "POST", "/api/v1/freezes", b'{"reason": "x"}', content_type)
+    assert freeze(headers={"X-CSRFToken": token}).json()["reason"] == "x"
 
 
 def test_machines_routes_ask_for_no_credential(fleet, matchbox):

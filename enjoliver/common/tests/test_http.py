@@ -4,11 +4,17 @@ import base64
 import io
 import json
 from contextlib import suppress
+from unittest.mock import Mock
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.core.handlers.wsgi import WSGIRequest
 from django.db import OperationalError
 from django.test import RequestFactory
+from gunicorn.http.errors import (  # type: ignore[import-untyped]
+    ChunkMissingTerminator,
+    InvalidChunkSize,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.authtoken.models import Token
@@ -267,6 +273,25 @@ def test_a_body_that_breaks_off_is_the_callers_fault():
     broken = type(request)(request.environ)
     with pytest.raises(InvalidInput):
         read_body(broken)
+
+
+@pytest.mark.parametrize("sent", [b"", b"{}"])
+def test_a_body_shorter_than_its_length_did_not_arrive_whole(sent):
+    environ = rf.post("/", data=sent, content_type="text/plain").environ
+    environ |= {"wsgi.input": io.BytesIO(sent), "CONTENT_LENGTH": str(len(sent) + 1)}
+    request = WSGIRequest(environ)
+    with pytest.raises(InvalidInput) as refused:
+        read_body(request)
+    assert (refused.value.status_code, refused.value.kind) == (400, "body_incomplete")
+
+
+@pytest.mark.parametrize("why", [InvalidChunkSize(b"zz"), ChunkMissingTerminator(b"x")])
+def test_chunks_that_cannot_be_read_are_the_callers_fault(why):
+    request = chunked(b"")
+    request.META["wsgi.input"] = Mock(read=Mock(side_effect=why))
+    with pytest.raises(InvalidInput) as refused:
+        read_body(request)
+    assert (refused.value.status_code, refused.value.kind) == (400, "bad_chunks")
 
 
 @pytest.mark.parametrize(
