@@ -9,23 +9,22 @@ that was killed anywhere either goes on or gives back what it may hold:
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from agent.checks import CHECKS, Check, not_ready
 from agent.client import Unreachable
-from agent.engine import Lock, NotNow
+from agent.engine import NotNow
+from agent.failures import Failures, number
 from agent.hooks import HookFailed, run_hooks
 from agent.ignition import BadConfig, check_config, digest
+from agent.memory import BEFORE_STAGING, HOLDING, UpdateMemory
 from agent.platforms.base import Platform, PlatformFailed
 from agent.run import Run, waiting_reason
 
-_MEMORY = "update"
-_FAILURES = "update-failures"
 NEXT_FILE = "next.ign"
 HELD_SECONDS = 1800.0
 """A slot is not held longer than this for a config that does not come."""
-_MAX_DOUBLINGS = 6
 
 
 @dataclass(slots=True)
@@ -36,53 +35,63 @@ class Updater:
     platform: Platform
     boot_id: str
     checks: tuple[Check, ...] = CHECKS
-    _memory: dict[str, Any] = field(default_factory=dict)
+    _memory: UpdateMemory = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._memory = UpdateMemory(self.run.store)
 
     # --- in the boot that runs the old config --------------------------------------------------
     def advance(self, *, is_outdated: bool, running: bytes) -> None:
         """Go as far as possible now; returns when it has to wait, with the reason said."""
-        self._memory = self.run.store.read(_MEMORY)
-        lock = Lock.read(self._memory.get("lock"))
-        if self._memory and (lock is None or self._memory.get("boot_id") != self.boot_id):
+        self._recall()
+        if self._memory and self._memory.get("boot_id") != self.boot_id:
             return  # another boot's: `settle` ends it
         if not self._memory and not is_outdated:
             self.run.journal.say("up to date")
             return
         try:
-            self._work(is_outdated, running)
+            try:
+                self._work(is_outdated, running)
+            except OSError as error:
+                self._let_go(error)
         except (NotNow, Unreachable) as error:
-            self.run.journal.say(self._memory.get("step", "outdated"), waiting_reason(error)[0])
+            self.run.journal.say(self._memory.step or "outdated", waiting_reason(error)[0])
 
     def _work(self, is_outdated: bool, running: bytes) -> None:
-        if not self._memory:
-            self._ask_leave()
-        elif self._memory["step"] == "asking":
-            self._ask_leave_again()
-        step = self._memory["step"]
-        if not is_outdated and step in ("asking", "held", "drained"):
+        was_asked = self._memory.step == "asking"
+        self._ask_leave() if not self._memory else self._look_again()
+        if not is_outdated and self._memory.step in BEFORE_STAGING:
             self._unwind("it is up to date meanwhile", is_failure=False)
-        if self._memory.get("step") == "asking":
-            self._take_slot()
-        if self._memory.get("step") == "held":
+        if self._memory.step == "asking":
+            self._take_slot(was_asked=was_asked)
+        if self._memory.step == "held":
             self._prepare(running)
-        if self._memory.get("step") in ("drained", "staging", "restarting"):
+        if self._memory.step in ("drained", "staging", "restarting"):
             self._apply()
-        if self._memory.get("step") == "unwinding":
+        if self._memory.step == "unwinding":
             self._give_back()
 
     def _ask_leave(self) -> None:
-        failures = self.run.store.read(_FAILURES)
-        left = _number(failures.get("not_before")) - self.run.clock.now()
-        if 0 < left < self._penalty(_MAX_DOUBLINGS) + 1:
-            raise NotNow(f"its last update failed: {failures.get('reason')}")
+        self._failures.check()
         leave = self.run.engine.ask_leave(self.run.config.raw_query)
-        self._keep(
+        self._memory.keep(
             step="asking",
             strategy=leave.strategy,
             lock=leave.lock.as_dict(),
             boot_id=self.boot_id,
             since=self.run.clock.now(),
         )
+
+    def _look_again(self) -> None:
+        """An update that was begun before: is it still wanted, and the slot still held?"""
+        step = self._memory.step
+        if not self._memory.is_known:
+            reason = f"it kept a step that it does not know: {step[:40]!r}"
+            self._unwind(reason, is_failure=False)
+        elif step == "asking":
+            self._ask_leave_again()
+        elif step in HOLDING:
+            self._hold_on()
 
     def _ask_leave_again(self) -> None:
         """The slot's server did not answer last time: the leave may have been withdrawn since."""
@@ -94,20 +103,44 @@ class Updater:
             else:
                 raise
 
-    def _take_slot(self) -> None:
-        """Only a refusal proves that no slot is held; after any other answer it is asked again."""
+    def _hold_on(self) -> None:
+        """Ask once more for a slot that is held: nothing changes, unless an operator released it.
+
+        Then another machine may be down already. Silence is no reason to give up.
+        """
         try:
-            self.run.engine.take_slot(self._lock())
+            self.run.engine.take_slot(self._memory.lock)
+        except Unreachable:
+            return
         except NotNow as error:
-            if 400 <= error.status < 500:
-                self._forget()
+            if not 400 <= error.status < 500:
+                return
+            if self._memory.step == "restarting":  # it is staged: wait, since undo it cannot
+                raise
+            self._unwind(f"it holds its slot no more: {error}", is_failure=False)
+
+    def _take_slot(self, *, was_asked: bool) -> None:
+        """Only a refusal proves that no slot is held; after any other answer it is asked again.
+
+        `was_asked`: an earlier request had no answer. It may have been heard, or be heard still, so
+        a refusal, which may be a proxy's, proves nothing: then the slot is given back.
+        """
+        self.run.clock.check()
+        try:
+            self.run.engine.take_slot(self._memory.lock)
+        except NotNow as error:
+            if 400 <= error.status < 500 and was_asked:
+                self._unwind(str(error), is_failure=False)
+            elif 400 <= error.status < 500:
+                self._memory.forget()
             raise
-        self._keep(step="held", since=self.run.clock.now())
-        self.run.journal.say("holds the slot", f"of group {self._lock().group}")
+        self._memory.keep(step="held", held_at=self.run.clock.monotonic())
+        self.run.journal.say("holds the slot", f"of group {self._memory.lock.group}")
 
     def _prepare(self, running: bytes) -> None:
         """Fetch and check the new config, then empty the machine of work."""
         config = self.run.config
+        self.run.clock.check()
         try:
             document = self.run.engine.fetch_config(config.raw_query)
             roles = config.roles
@@ -115,13 +148,14 @@ class Updater:
         except BadConfig as error:
             return self._unwind(f"the new config is refused: {error}")
         except (NotNow, Unreachable):
-            if self.run.clock.now() - _number(self._memory.get("since")) > HELD_SECONDS:
+            held = self.run.clock.monotonic() - number(self._memory.get("held_at"))
+            if held > HELD_SECONDS:  # in one boot: no wall clock is put back or forth
                 return self._unwind("the new config does not come")
             raise
         if document == running:
-            return self._unwind("the new config is the running one", is_failure=False)
+            return self._unwind("the new config is the running one, which is called outdated")
         self.run.store.write_bytes(NEXT_FILE, document)
-        self._keep(sha512=digest(document))
+        self._memory.keep(sha512=digest(document))
         return self._drain()
 
     def _drain(self) -> None:
@@ -130,33 +164,38 @@ class Updater:
             self._hooks("drain.d")
             self._hooks("teardown.d")
         except HookFailed as error:
+            self.run.clock.check()  # whoever ends the agent ends its hooks, too
             self._unwind(str(error))
         else:
-            self._keep(step="drained")
+            self._memory.keep(step="drained")
 
     def _apply(self) -> None:
         """Stage the config and restart; both are safe to repeat."""
+        self.run.clock.check()
         document = self.run.store.read_bytes(NEXT_FILE)
         if document is None or digest(document) != self._memory.get("sha512"):
             return self._unwind("the new config was lost")
         try:
-            if self._memory["step"] != "restarting":
-                self._keep(step="staging")
+            if self._memory.step != "restarting":
+                self._memory.keep(step="staging")
                 self.platform.stage(self.run.store.folder / NEXT_FILE)
-                self._keep(step="restarting")
-            self.run.journal.say("restarting", f"by {self._memory['strategy']}")
-            self.platform.restart(str(self._memory["strategy"]))
+                self._memory.keep(step="restarting")
+            self.run.journal.say("restarting", f"by {self._memory.get('strategy')}")
+            self.platform.restart(str(self._memory.get("strategy")))
         except PlatformFailed as error:
-            if self._memory["step"] == "staging":
+            self.run.clock.check()
+            if self._memory.step == "staging":
                 return self._unwind(str(error))
             raise NotNow(str(error)) from error
         self.run.clock.pause(self.run.config.apply_seconds)
+        if self._memory.get("strategy") == "kexec":
+            self._memory.keep(strategy="reboot")
         raise NotNow("the machine was told to restart, and did not")
 
     def _unwind(self, reason: str, *, is_failure: bool = True) -> None:
         """Give up this try; after a failure the next one comes later."""
         self.run.journal.say("gives up", reason)
-        self._keep(step="unwinding", reason=reason, is_failure=is_failure)
+        self._memory.keep(step="unwinding", reason=reason, is_failure=is_failure)
 
     def _give_back(self) -> None:
         """Undo the drain and give the slot back, in the same boot."""
@@ -164,10 +203,23 @@ class Updater:
             self._hooks("uncordon.d")
         except HookFailed as error:
             raise NotNow(str(error)) from error
-        self.run.engine.give_slot_back(self._lock())
+        self.run.engine.give_slot_back(self._memory.lock)
         if self._memory.get("is_failure"):
-            self._note_failure(str(self._memory.get("reason")))
-        self._forget()
+            with suppress(OSError):  # then it is tried again sooner
+                self._failures.note(str(self._memory.get("reason")))
+        self._memory.forget()
+
+    def _let_go(self, error: OSError) -> None:
+        """The disk takes no more, so the machine cannot go on: nobody shall wait for its slot.
+
+        The slot goes first: should its memory stay, it asks again before anything else.
+        """
+        if self._memory.step not in BEFORE_STAGING:
+            raise error
+        reason = f"its state cannot be kept ({error.strerror})"
+        self.run.journal.say("gives up", reason)
+        self._memory.note(reason=reason, is_failure=True)
+        self._give_back()
 
     # --- in the next boot ----------------------------------------------------------------------
     def settle(self, running: bytes | None) -> bool:
@@ -175,9 +227,8 @@ class Updater:
 
         Raises NotNow or Unreachable while that cannot be.
         """
-        self._memory = self.run.store.read(_MEMORY)
-        lock = Lock.read(self._memory.get("lock"))
-        if lock is None or self._memory.get("boot_id") == self.boot_id:
+        self._recall()
+        if not self._memory or self._memory.get("boot_id") == self.boot_id:
             return True
         why = not_ready(self.run, self.checks)
         if why or running is None:
@@ -187,52 +238,32 @@ class Updater:
             self._hooks("uncordon.d")
         except HookFailed as error:
             raise NotNow(str(error)) from error
-        self.run.engine.give_slot_back(lock)
+        self.run.engine.give_slot_back(self._memory.lock)
         self._note_end(running)
-        self._forget()
+        self._memory.forget()
         return True
 
     def _note_end(self, running: bytes) -> None:
         if self._memory.get("sha512") == digest(running):
-            self.run.store.forget(_FAILURES)
+            self._failures.forget()
             self.run.journal.say("updated", f"sha512 {digest(running)[:16]}")
         else:
-            step = self._memory.get("step")
-            self._note_failure(f"it was at '{step}' and came back with its old config")
+            step = self._memory.step
+            self._failures.note(f"it was at '{step}' and came back with its old config")
 
     # --- what is kept --------------------------------------------------------------------------
-    def _lock(self) -> Lock:
-        lock = Lock.read(self._memory.get("lock"))
-        if lock is None:
-            raise NotNow("the lock is not known")
-        return lock
+    @property
+    def _failures(self) -> Failures:
+        return Failures(self.run)
 
-    def _keep(self, **changes: Any) -> None:
-        self._memory = {**self._memory, **changes}
-        self.run.store.write(_MEMORY, self._memory)
-
-    def _forget(self) -> None:
-        self.run.store.forget(_MEMORY)
-        self._memory = {}
-
-    def _note_failure(self, reason: str) -> None:
-        count = min(int(_number(self.run.store.read(_FAILURES).get("count"))), 1000) + 1
-        not_before = self.run.clock.now() + self._penalty(count)
-        failures = {"count": count, "reason": reason, "not_before": not_before}
-        self.run.store.write(_FAILURES, failures)
-
-    def _penalty(self, count: int) -> float:
-        """Seconds to leave an update alone that failed so often."""
-        return self.run.config.longest_pause_seconds * 2.0 ** min(count, _MAX_DOUBLINGS)
+    def _recall(self) -> None:
+        if not self._memory.recall():
+            self.run.journal.say("gives up", "what it kept of an update cannot be read")
 
     def _hooks(self, folder: str) -> None:
         config = self.run.config
         environment = {
-            "ENJOLIVER_STRATEGY": str(self._memory.get("strategy", "")),
-            "ENJOLIVER_CONFIG_SHA512": str(self._memory.get("sha512", "")),
+            "ENJOLIVER_STRATEGY": str(self._memory.get("strategy") or ""),
+            "ENJOLIVER_CONFIG_SHA512": str(self._memory.get("sha512") or ""),
         }
         run_hooks(config.hooks_dir / folder, seconds=config.hook_seconds, environment=environment)
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) else 0.0

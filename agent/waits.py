@@ -27,8 +27,9 @@ class Backoff:
         """The next pause in seconds; `at_least`: what the engine asked for, kept up to an hour."""
         grown = self.first * _GROWTH ** min(self._steps, _MAX_STEPS)
         self._steps += 1
-        asked = min(at_least, LONGEST_ASKED)
-        return max(asked, min(self.longest, grown) * self.dice.uniform(0.75, 1.25))
+        return max(
+            spread(at_least, self.dice), min(self.longest, grown) * self.dice.uniform(0.75, 1.25)
+        )
 
     def restart(self) -> None:
         """Something went well: start from the first pause again."""
@@ -47,6 +48,11 @@ class Clock:
     now: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
 
+    def check(self) -> None:
+        """Between two steps; raises Stopped when the agent is told to end."""
+        if self.stop.is_set():
+            raise Stopped
+
     def pause(self, seconds: float) -> None:
         """Wait; raises Stopped when the agent is told to end."""
         if self.stop.wait(seconds):
@@ -56,3 +62,11 @@ class Clock:
 def jittered(seconds: float, dice: random.Random) -> float:
     """`seconds`, give or take a tenth."""
     return seconds * dice.uniform(0.9, 1.1)
+
+
+def spread(seconds: float, dice: random.Random) -> float:
+    """What the engine asked for, within bounds, or up to a quarter more.
+
+    All who met it at its busiest were asked for the same; they shall not all come back at once.
+    """
+    return min(seconds, LONGEST_ASKED) * dice.uniform(1, 1.25)

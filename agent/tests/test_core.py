@@ -135,7 +135,7 @@ def test_pauses_stay_within_their_bounds(steps, asked):
     for _ in range(steps):
         backoff.next_pause()
     pause = backoff.next_pause(asked)
-    assert 0.75 <= pause <= max(75, min(asked, 3600))
+    assert 0.75 <= pause <= max(75, 1.25 * min(asked, 3600))
     assert pause >= min(asked, 3600)
 
 
