@@ -73,10 +73,9 @@ def release_machine(*, machine: Machine, actor: str, reason: str) -> None:
     have it again (`readmit_machine`). Raises Conflict when it has no role.
     """
     with transaction.atomic():
-        assignment = Assignment.objects.filter(machine=machine).first()
+        assignment, _ = _lock_assignment(machine)
         if assignment is None:
             raise Conflict(f"{machine} has no role", kind="no_role")
-        lock_cluster(assignment.cluster_id)
         take_roles(assignment, actor, reason)
         announce_intent(assignment.cluster_id)
 
@@ -105,8 +104,7 @@ def retire_machine(*, machine: Machine, actor: str, reason: str) -> bool:
     Raises Conflict for a member of the control plane: that one is replaced, or released by hand.
     """
     with transaction.atomic():
-        assignment = Assignment.objects.filter(machine=machine).first()
-        lock_cluster(assignment.cluster_id if assignment else default_cluster().pk)
+        assignment, cluster_id = _lock_assignment(machine)
         if Waiting.objects.filter(machine=machine, code=WaitCode.RETIRED).exists():
             return False
         if assignment is not None:
@@ -115,8 +113,20 @@ def retire_machine(*, machine: Machine, actor: str, reason: str) -> bool:
         _keep_out(machine, WaitCode.RETIRED, f"retired by {actor}: {reason or 'no reason given'}")
         message = f"Retired: {reason or 'no reason given'}"
         record_event(kind="machine_retired", message=message, machine=machine, actor=actor)
-        announce_intent(assignment.cluster_id if assignment else default_cluster().pk)
+        announce_intent(cluster_id)
     return True
+
+
+def _lock_assignment(machine: Machine) -> tuple[Assignment | None, int]:
+    """The machine's assignment, read under the lock of its cluster, and that cluster's id; without
+    a role the one that it may get its role in."""
+    rows = Assignment.objects.filter(machine=machine)
+    cluster_id = rows.values_list("cluster_id", flat=True).first() or default_cluster().pk
+    lock_cluster(cluster_id)
+    assignment = rows.first()  # before the lock somebody else may have given or taken one
+    if assignment is not None and assignment.cluster_id != cluster_id:
+        raise Conflict(f"{machine} came to another cluster at the same moment", kind="no_role")
+    return assignment, cluster_id
 
 
 def _refuse_member(assignment: Assignment) -> None:

@@ -21,6 +21,7 @@ from django.utils import timezone
 from machines.locations import locations_of
 from machines.models import Machine
 from machines.services import record_events
+from machines.topology import UNKNOWN
 from scheduling.eligibility import Ranges
 from scheduling.facts import current_facts
 from scheduling.models import AssignedRole, Assignment, Cluster, Waiting
@@ -157,7 +158,9 @@ class _Pass:
         members = [pk for pk, profile in profiles.items() if profile != PROFILE_NODE]
         nodes = [pk for pk, profile in profiles.items() if profile == PROFILE_NODE]
         is_counted = self.rules[RuleRole.NODE].count is not None
-        places = locations_of([*members, *(nodes if is_counted else ())])
+        known = locations_of([*members, *(nodes if is_counted else ())])
+        # Who was released and forgotten just now stands nowhere; then this pass loses its race.
+        places = {pk: known.get(pk, UNKNOWN) for pk in profiles}
         inside = (name for pk in members for name in finer_domains(places[pk], level))
         return Held(
             control_plane=[places[pk].domain(level) for pk in members],
