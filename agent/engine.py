@@ -11,6 +11,8 @@ from agent.client import Answer, Client
 ATTEMPT_HEADER = "X-Enjoliver-Attempt"
 GRANT_HEADER = "X-Enjoliver-Grant-Seconds"
 STRATEGIES = ("kexec", "reboot", "poweroff")
+FREE_GROUP = "default"
+"""The one group of the engine that asks nobody."""
 OUTDATED = 210
 NOT_MODIFIED = 304
 
@@ -181,6 +183,10 @@ class Engine:
         answer = self._fleetlock(lock, "pre-reboot")
         if answer.status != 200:
             raise _not_now(f"it waits for a slot of group {lock.group}", answer)
+
+    def asks_leave_for(self, lock: Lock) -> bool:
+        """True for a policy's group of this engine: it gives no slot to a machine without leave."""
+        return lock.url == self.api and lock.group != FREE_GROUP
 
     def give_slot_back(self, lock: Lock) -> None:
         """FleetLock's steady-state; fine when no slot is held. Raises NotNow."""

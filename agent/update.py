@@ -94,14 +94,19 @@ class Updater:
             self._hold_on()
 
     def _ask_leave_again(self) -> None:
-        """The slot's server did not answer last time: the leave may have been withdrawn since."""
+        """The slot's server did not answer last time: the leave may have been withdrawn since.
+
+        It may also hold the slot since then, and whoever took the slot of a policy has begun and is
+        to finish: the engine asks for the leave again where it gives such a slot, so that its next
+        answer proves one or the other. All other groups ask nobody.
+        """
         try:
             self.run.engine.ask_leave(self.run.config.raw_query)
         except NotNow as error:
-            if 400 <= error.status < 500:
-                self._unwind(str(error), is_failure=False)
-            else:
+            if not 400 <= error.status < 500:
                 raise
+            if not self.run.engine.asks_leave_for(self._memory.lock):
+                self._unwind(str(error), is_failure=False)
 
     def _hold_on(self) -> None:
         """Ask once more for a slot that is held: nothing changes, unless an operator released it.
@@ -193,8 +198,11 @@ class Updater:
         raise NotNow("the machine was told to restart, and did not")
 
     def _unwind(self, reason: str, *, is_failure: bool = True) -> None:
-        """Give up this try; after a failure the next one comes later."""
-        self.run.journal.say("gives up", reason)
+        """Give up this try; after a failure the next one comes later.
+
+        What is no failure has a name of its own: the engine counts machines that give up.
+        """
+        self.run.journal.say("gives up" if is_failure else "gives its slot back", reason)
         self._memory.keep(step="unwinding", reason=reason, is_failure=is_failure)
 
     def _give_back(self) -> None:

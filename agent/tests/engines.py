@@ -70,6 +70,7 @@ class FakeEngine:
         self.boots_disk = False
         self.strategy = ""
         self.slot_holder = ""
+        self.group = "default"
         self.attempt = "0f3b3ed5-2f5c-4b8e-9c0f-5a6ad2b7f001"
         self.reports = []
         self.installs = []
@@ -146,7 +147,7 @@ class FakeEngine:
     def _leave(self):
         if not self.strategy:
             return 403, {"enable": False, "reason": "no strategy"}, {}
-        lock = {"url": self.url, "group": "default", "id": UUID}
+        lock = {"url": self.url, "group": self.group, "id": UUID}
         return 200, {"enable": True, "strategy": self.strategy, "lock": lock}, {}
 
     def _slot(self, path, holder, headers):
@@ -156,6 +157,8 @@ class FakeEngine:
             return 200, {}, {}
         if self.slot_holder not in ("", holder):
             return 409, {"kind": "failed_lock_semaphore_full", "value": "all slots are held"}, {}
+        if self.group != "default" and not self.strategy and not self.slot_holder:
+            return 409, {"kind": "not_now", "value": "the rollout is paused"}, {}
         self.slot_holder = holder
         return 200, {}, {}
 

@@ -157,6 +157,52 @@ def test_a_refusal_after_a_lost_answer_proves_nothing_so_the_slot_is_given_back(
     assert scene.kept("update-failures") == {}
 
 
+def lose(scene, *, is_heard):
+    """The answer to the first request for the slot is lost, or the request itself."""
+    whole, is_first = scene.engine._slot, [True]
+
+    def slot(path, holder, headers):
+        if path == "/v1/pre-reboot" and is_first and is_first.pop():
+            if is_heard:
+                whole(path, holder, headers)
+            raise Unreachable("lost")
+        return whole(path, holder, headers)
+
+    scene.engine._slot = slot
+
+
+def test_whoever_took_a_policys_slot_finishes_when_the_rollout_is_paused_meanwhile(scene):
+    """Its answer was lost. To give the slot back, still outdated, would count as a failure."""
+    scene.engine.group = "workers"
+    lose(scene, is_heard=True)
+    assert not scene.once()
+    assert scene.engine.slot_holder == UUID
+    scene.engine.strategy = ""
+    assert scene.once()
+    assert not scene.once()
+    assert scene.engine.slot_holder == ""
+    assert scene.kept("update") == {}
+    assert scene.engine.reports[-1] == digest(NEW)
+
+
+def test_whoever_did_not_take_it_changes_nothing_and_is_no_failure(scene):
+    scene.engine.group = "workers"
+    lose(scene, is_heard=False)
+    assert not scene.once()
+    scene.engine.strategy = ""
+    told: list[Word] = []
+    for _ in range(3):
+        reporter = scene.reporter()
+        reporter.run.journal._tell = told.append
+        reporter.once()
+    assert scene.engine.slot_holder == ""
+    assert scene.platform.restarts == []
+    assert scene.kept("update") == {}
+    assert "gives up" not in {word.step for word in told}
+    scene.engine.strategy = "reboot"
+    assert scene.once()
+
+
 @pytest.mark.parametrize("step", ["held", "drained", "staging"])
 def test_a_slot_that_an_operator_released_meanwhile_is_not_used(scene, step):
     scene.reporter().run.store.write_bytes("next.ign", NEW)
