@@ -7,7 +7,8 @@ import pytest
 
 from tests.e2e.places import ROOT, environment_of, private_database
 
-pytestmark = pytest.mark.e2e
+# The demo is the engine with its embedded defaults; on other servers the tests beside it run it.
+pytestmark = [pytest.mark.e2e, pytest.mark.once]
 
 
 def demo(environment):
