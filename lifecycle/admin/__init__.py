@@ -2,6 +2,7 @@
 
 from lifecycle.admin import (
     care,
+    freezes,
     gate,
     health,
     limits,
@@ -16,6 +17,7 @@ from lifecycle.admin import (
 
 __all__ = [
     "care",
+    "freezes",
     "gate",
     "health",
     "limits",

@@ -85,9 +85,10 @@ class MaintenanceInline(ReadOnlyInline):
 class MaintenanceAdmin(LifecycleAdmin):
     """Who is in maintenance. It begins on the machines' page, and ends here."""
 
-    list_display = ("machine", "reason", "started_by", "started_at", "until_at")
+    list_display = ("machine_name", "machine_mac", "reason", "started_by", "started_at", "until_at")
     ordering = ("started_at",)
     actions = ("end",)
+    empty_says = "No machine is in maintenance. It begins by an action on the machines' page."
 
     @admin.action(description="The work is done", permissions=["operate"])
     def end(self, request: HttpRequest, rows: QuerySet[Maintenance]) -> None:
@@ -121,6 +122,10 @@ class ReplacementAdmin(LifecycleAdmin):
     search_fields = ("leaving_mac", "joining__boot_mac", "reason")
     ordering = ("-started_at",)
     actions = ("again", "cancel")
+    empty_says = (
+        "No member was replaced. It begins on the machines' page: select the dead member, and the "
+        "action Replace."
+    )
     action_form = ReasonForm
 
     @display(description="state", ordering="state", label=_STATES)  # type: ignore[untyped-decorator]

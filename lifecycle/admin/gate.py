@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from enjoliver.common.console import ReasonForm, actor_of, reason_of, run_for_each
-from lifecycle.admin.common import LifecycleAdmin
+from lifecycle.admin.common import MACHINE, LifecycleAdmin
 from lifecycle.models import (
     InstallAttempt,
     InstallGate,
@@ -61,7 +61,8 @@ class InstallAttemptAdmin(LifecycleAdmin):
     """Grants of the gate. An open one can be given on, with a reason."""
 
     list_display = (
-        "machine",
+        "machine_name",
+        "machine_mac",
         "outcome_badge",
         "granted_at",
         "last_asked_at",
@@ -97,15 +98,31 @@ class InstallAttemptAdmin(LifecycleAdmin):
 class InstallWaiterAdmin(LifecycleAdmin):
     """The queue, the next one first."""
 
-    list_display = ("machine", "site", "rack", "asset_server", "first_asked_at", "last_asked_at")
+    list_display = (
+        "machine_name",
+        "machine_mac",
+        "site",
+        "rack",
+        "asset_server",
+        "first_asked_at",
+        "last_asked_at",
+    )
     list_filter = ("site",)
     ordering = ("pk",)
+    empty_says = "No machine waits at the install gate."
 
 
 @admin.register(InstallReport)
 class InstallReportAdmin(LifecycleAdmin):
     """What machines last said about their install."""
 
-    list_display = ("machine", "success", "is_confirmed", "updated_at", "source")
+    list_display = (
+        "machine_name",
+        "machine_mac",
+        "success",
+        "is_confirmed",
+        "updated_at",
+        "source",
+    )
     list_filter = ("success", "is_confirmed")
-    list_select_related = ("machine", "attempt")
+    list_select_related = (MACHINE, "attempt")

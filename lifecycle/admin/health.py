@@ -110,7 +110,7 @@ class LastResultInline(ReadOnlyInline):
         "changed_at",
     ]
     ordering = ("pk",)
-    verbose_name_plural = "last result"
+    verbose_name = verbose_name_plural = "last result"
 
 
 @admin.register(HealthGate)
@@ -123,6 +123,7 @@ class HealthGateAdmin(Results, ModelAdmin):  # type: ignore[misc] # unfold is un
     search_fields = ("name", "policy__name")
     show_full_result_count = False
     actions = ("check_now",)
+    empty_says = "No health gates: rollouts go by what the machines report alone."
     form = HealthGateForm
     fieldsets = (
         (None, {"fields": ("policy", "name", "kind", "config", "is_enabled")}),

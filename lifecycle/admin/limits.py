@@ -22,6 +22,10 @@ class InstallLimitAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyped
     list_display = ("scope", "where", "concurrency")
     list_filter = ("scope",)
     show_full_result_count = False
+    empty_says = (
+        "No limits: each site has ENJOLIVER_INSTALL_CONCURRENCY places, racks and asset servers "
+        "any number."
+    )
     fields = ("scope", "name", "concurrency")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The editor of rolling policies, and freezes."""
+"""The editor of rolling policies."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from unfold.admin import ModelAdmin
 
 from enjoliver.common.console import actor_of, run_for_each
 from enjoliver.common.errors import EngineError
-from lifecycle.admin.common import LifecycleAdmin
+from lifecycle.admin.common import MACHINE, NamedMachine
 from lifecycle.admin.health import HealthGateInline
-from lifecycle.models import Freeze, PolicyMember, RollingPolicy, Rollout
+from lifecycle.models import PolicyMember, RollingPolicy, Rollout
 from lifecycle.services import (
-    add_freeze,
     apply_policy,
     delete_policy,
-    lift_freeze,
     policy_document,
     start_rollout,
 )
@@ -59,18 +57,18 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg] # no generics at ru
         return {name: empty.get(name) if value is None else value for name, value in wanted.items()}
 
 
-class PolicyMemberInline(ReadOnlyInline):
+class PolicyMemberInline(NamedMachine, ReadOnlyInline):
     """The machines that belong to it now."""
 
     model = PolicyMember
-    fields = readonly_fields = ["machine", "domain", "is_control_plane"]
+    fields = readonly_fields = ["machine_name", "domain", "is_control_plane"]
     ordering = ("pk",)
     verbose_name_plural = "machines of this policy"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PolicyMember]:
         """With their machines, in one query."""
         rows: QuerySet[PolicyMember] = super().get_queryset(request)
-        return rows.select_related("machine").defer("machine__facts")
+        return rows.select_related(MACHINE).defer("machine__facts")
 
 
 @admin.register(RollingPolicy)
@@ -91,6 +89,7 @@ class RollingPolicyAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyped
     search_fields = ("name",)
     show_full_result_count = False
     actions = ("start",)
+    empty_says = "No policy: a machine changes when an operator sets a strategy for it."
     form = PolicyForm
     fieldsets = (
         (None, {"fields": ("name", "cluster", "is_enabled", "priority", "selector")}),
@@ -192,68 +191,4 @@ class RollingPolicyAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyped
             rows.select_related("cluster"),
             call,
             done=("rollout has begun", "rollouts have begun"),
-        )
-
-
-class FreezeForm(forms.ModelForm):  # type: ignore[type-arg] # no generics at run time
-    """Without cluster and policy it stops everything."""
-
-    class Meta:
-        model = Freeze
-        fields = ("reason", "cluster", "policy", "ends_at")
-
-
-@admin.register(Freeze)
-class FreezeAdmin(LifecycleAdmin):
-    """While one is in force nothing moves."""
-
-    list_display = ("what", "reason", "in_force", "created_by", "starts_at", "ends_at", "lifted_at")
-    list_select_related = ("cluster", "policy")
-    list_filter = ("lifted_at",)
-    search_fields = ("reason",)
-    actions = ("lift",)
-    form = FreezeForm
-    fields = ("reason", "cluster", "policy", "ends_at")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Operators set freezes, and lift them by the action."""
-        return request.user.has_perm("lifecycle.add_freeze")
-
-    def save_model(self, request: HttpRequest, obj: Freeze, form: Any, change: bool) -> None:
-        """Through the service."""
-        try:
-            made = add_freeze(
-                reason=obj.reason,
-                actor=actor_of(request),
-                cluster=obj.cluster,
-                policy=obj.policy,
-                ends_at=obj.ends_at,
-            )
-            obj.pk = made.pk
-        except EngineError as error:
-            self.message_user(request, error.value, messages.ERROR)
-
-    @admin.display(description="stops")
-    def what(self, freeze: Freeze) -> str:
-        """Everything, a cluster, or a policy."""
-        return freeze.scope
-
-    @admin.display(description="not lifted", boolean=True)
-    def in_force(self, freeze: Freeze) -> bool:
-        """Whether somebody lifted it."""
-        return freeze.lifted_at is None
-
-    @admin.action(description="Lift: let things move again", permissions=["operate"])
-    def lift(self, request: HttpRequest, rows: QuerySet[Freeze]) -> None:
-        """End freezes."""
-        actor = actor_of(request)
-
-        def call(freeze: Freeze) -> bool:
-            return lift_freeze(freeze=freeze, actor=actor)
-
-        run_for_each(
-            request,
-            rows.select_related("cluster", "policy"),
-            call,
-            ("freeze is lifted", "freezes are lifted"),
         )

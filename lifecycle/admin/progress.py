@@ -12,6 +12,14 @@ from lifecycle.models import AgentProgress
 class AgentProgressAdmin(LifecycleAdmin):
     """The newest word of each machine's agent, by verb."""
 
-    list_display = ("machine", "verb", "step", "reason", "since_at", "seen_at", "agent_version")
+    list_display = (
+        "machine_name",
+        "verb",
+        "step",
+        "reason",
+        "since_at",
+        "seen_at",
+        "agent_version",
+    )
     list_filter = ("verb",)
     ordering = ("machine", "verb")

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from lifecycle.admin.common import LifecycleAdmin
+from lifecycle.admin.common import MACHINE, LifecycleAdmin
 from lifecycle.models import IgnitionReport
 
 
@@ -37,8 +37,16 @@ class VerdictFilter(admin.SimpleListFilter):
 class IgnitionReportAdmin(LifecycleAdmin):
     """The newest report of each machine."""
 
-    list_display = ("machine", "verdict", "profile", "running", "reported_at", "last_change_at")
-    list_select_related = ("machine__desired",)
+    list_display = (
+        "machine_name",
+        "machine_mac",
+        "verdict",
+        "profile",
+        "running",
+        "reported_at",
+        "last_change_at",
+    )
+    list_select_related = (MACHINE, "machine__desired")
     list_filter = (VerdictFilter,)
     ordering = ("is_up_to_date", "-last_change_at")
 

@@ -7,17 +7,18 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
 
 from enjoliver.common.console import ReasonForm, actor_of, reason_of, run_for_each
 from enjoliver.common.errors import EngineError
-from lifecycle.admin.common import LifecycleAdmin
+from enjoliver.common.words import counted
+from lifecycle.admin.common import MACHINE, LifecycleAdmin
+from lifecycle.admin.rolloutpage import shown_rollout
 from lifecycle.models import Rollout, RolloutMachine
-from lifecycle.rules.stages import Stage
-from lifecycle.rules.states import ACTIVE_STATES, PAUSED, READY, RUNNING
+from lifecycle.rules.states import DONE, SKIPPED
 from lifecycle.services import (
     abort_rollout,
     pause_rollout,
@@ -25,7 +26,6 @@ from lifecycle.services import (
     roll_back_rollout,
     skip_machine,
 )
-from lifecycle.why import why_rollout
 from machines.admin.base import badge
 
 REFRESH_SECONDS = 10
@@ -50,20 +50,28 @@ _ACTIONS: dict[str, Callable[..., object]] = {
 }
 
 
+_SAYS = {
+    "resume": "it goes on",
+    "rollback": "a new revision has the content of before; it goes through the same policies",
+}
+
+
 @admin.register(Rollout)
 class RolloutAdmin(LifecycleAdmin):
     """A revision on its way through the machines of a policy."""
 
     list_display = (
+        "number",
         "policy_name",
         "revision_number",
         "state_badge",
         "progress",
-        "reason",
+        "reason_or_hold",
         "created_at",
         "ended_at",
     )
     list_select_related = ("cluster",)
+    list_display_links = ("number", "policy_name")
     list_filter = ("state", "policy_name")
     search_fields = ("policy_name", "reason")
     ordering = ("-pk",)
@@ -81,22 +89,37 @@ class RolloutAdmin(LifecycleAdmin):
             },
         ),
     )
-    change_form_outer_after_template = "admin/lifecycle/rollout.html"
+    change_form_outer_before_template = "admin/lifecycle/rollout.html"
+    empty_says = "No rollout yet: the next revision makes one for each policy that it concerns."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Rollout]:
-        """With the number of machines."""
+        """With the number of machines, and of those that are behind it."""
         rows: QuerySet[Rollout] = super().get_queryset(request)
-        return rows.annotate(machine_count=Count("machines")).prefetch_related(None)
+        is_past = Q(machines__state__in=(DONE, SKIPPED))
+        return rows.annotate(
+            machine_count=Count("machines"), done_count=Count("machines", filter=is_past)
+        )
+
+    @admin.display(description="rollout", ordering="pk")
+    def number(self, rollout: Rollout) -> int:
+        """As the commands name it."""
+        return rollout.pk
 
     @badge(description="state", ordering="state", label=STATE_BADGES)
     def state_badge(self, rollout: Rollout) -> str:
         """Where it stands."""
         return rollout.get_state_display()
 
-    @admin.display(description="stage")
+    @admin.display(description="progress")
     def progress(self, rollout: Any) -> str:
-        """Its stage, and over how many machines it goes."""
-        return f"{rollout.stage + 1} of {len(rollout.stages)}, {rollout.machine_count} machines"
+        """How many machines are done, and at which stage it is."""
+        done = f"{rollout.done_count} of {counted(rollout.machine_count, 'machine')}"
+        return f"{done}, stage {rollout.stage + 1} of {len(rollout.stages)}"
+
+    @admin.display(description="why")
+    def reason_or_hold(self, rollout: Rollout) -> str:
+        """Why it is in its state, or why nothing moves now; its page says more."""
+        return rollout.reason or (rollout.hold if rollout.is_active else "")
 
     def get_urls(self) -> list[URLPattern]:
         """Also where the buttons of a rollout's page go."""
@@ -124,9 +147,10 @@ class RolloutAdmin(LifecycleAdmin):
             else:
                 return
         except EngineError as error:
-            messages.error(request, error.value)
-        else:
-            messages.success(request, "It is done.")
+            messages.error(request, f"Nothing is changed: {error.value}.")
+            return
+        rollout.refresh_from_db()
+        messages.success(request, f"{rollout}: {_SAYS.get(action) or rollout.state}.")
 
     def changeform_view(
         self,
@@ -137,65 +161,13 @@ class RolloutAdmin(LifecycleAdmin):
     ) -> HttpResponseBase:
         """While it is active the page reads itself again."""
         rollout = self.get_object(request, object_id) if object_id else None
-        shown = {"rollout": shown_rollout(rollout, self.has_operate_permission(request))}
-        context = {**(extra_context or {}), **(shown if rollout else {})}
+        context = dict(extra_context or {})
+        if rollout:
+            context["rollout"] = shown_rollout(rollout, self.has_operate_permission(request))
         answer: HttpResponseBase = super().changeform_view(request, object_id, form_url, context)
         if rollout and rollout.is_active:
             answer["Refresh"] = str(REFRESH_SECONDS)
         return answer
-
-
-def shown_rollout(rollout: Rollout | None, may_act: bool) -> dict[str, Any]:
-    """What the template of a rollout's page needs; a fixed number of queries."""
-    if rollout is None:
-        return {}
-    rows = rollout.machines.order_by().values("stage", "state").annotate(number=Count("pk"))
-    counts = {(row["stage"], row["state"]): row["number"] for row in rows}
-    places = reverse("admin:lifecycle_rolloutmachine_changelist")
-    return {
-        "row": rollout,
-        "why": why_rollout(rollout),
-        "stages": [
-            _stage(rollout, number, Stage(**stage), counts)
-            for number, stage in enumerate(rollout.stages)
-        ],
-        "machines_url": f"{places}?rollout__id__exact={rollout.pk}",
-        "buttons": _buttons(rollout) if may_act else [],
-    }
-
-
-def _stage(
-    rollout: Rollout, number: int, stage: Stage, counts: dict[tuple[int, str], int]
-) -> dict[str, Any]:
-    mine = {state: n for (of, state), n in counts.items() if of == number}
-    total = sum(mine.values())
-    return {
-        "number": number + 1,
-        "is_now": rollout.is_active and number == rollout.stage,
-        "is_canary": stage.is_canary,
-        "soak_minutes": stage.soak_seconds // 60,
-        "needs_confirmation": stage.needs_confirmation,
-        "total": total,
-        "percent": 100 * (mine.get("done", 0) + mine.get("skipped", 0)) // total if total else 0,
-        "counts": sorted(mine.items()),
-    }
-
-
-def _buttons(rollout: Rollout) -> list[tuple[str, str]]:
-    """(action, words) of what can be done in its state."""
-    found = []
-    if rollout.state in (READY, PAUSED):
-        found.append(("resume", "Start" if rollout.state == READY else "Resume"))
-    if rollout.state == RUNNING:
-        found += [("pause", "Pause")]
-        following = rollout.stage + 1
-        stages = rollout.stages
-        asks = following < len(stages) and stages[following]["needs_confirmation"]
-        if asks and rollout.confirmed_stage < following:
-            found.append(("resume", f"Confirm stage {following + 1}"))
-    if rollout.state in ACTIVE_STATES:
-        found.append(("abort", "Abort"))
-    return [*found, ("rollback", f"Roll back to revision {rollout.from_number}")]
 
 
 @admin.register(RolloutMachine)
@@ -203,15 +175,17 @@ class RolloutMachineAdmin(LifecycleAdmin):
     """Machines of rollouts, in their order."""
 
     list_display = (
+        "rollout_name",
         "place",
-        "machine",
+        "stage_number",
+        "machine_name",
         "state_badge",
         "reason",
         "opened_at",
         "deadline_at",
         "finished_at",
     )
-    list_select_related = ("machine", "rollout")
+    list_select_related = (MACHINE, "rollout")
     list_filter = ("state", "stage", "rollout__state")
     ordering = ("-rollout_id", "position")
     actions = ("leave_out",)
@@ -224,8 +198,18 @@ class RolloutMachineAdmin(LifecycleAdmin):
 
     @admin.display(description="place", ordering="position")
     def place(self, row: RolloutMachine) -> str:
-        """Of which rollout, where in its order."""
-        return f"{row.rollout.policy_name} {row.rollout_id}, {row.position + 1}"
+        """Where in its order."""
+        return str(row.position + 1)
+
+    @admin.display(description="rollout", ordering="rollout_id")
+    def rollout_name(self, row: RolloutMachine) -> str:
+        """Of which one."""
+        return f"{row.rollout_id} of {row.rollout.policy_name}"
+
+    @admin.display(description="stage", ordering="stage")
+    def stage_number(self, row: RolloutMachine) -> int:
+        """As the rollout's page counts."""
+        return row.stage + 1
 
     @badge(description="state", ordering="state", label=PLACE_BADGES)
     def state_badge(self, row: RolloutMachine) -> str:

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from enjoliver.common.console import ReasonForm, actor_of, reason_of, run_for_each
-from lifecycle.admin.common import MACHINE_SEARCH, LifecycleAdmin
+from lifecycle.admin.common import MACHINE, MACHINE_SEARCH, LifecycleAdmin
 from lifecycle.models import LockGroup, Slot
 from lifecycle.services import release_slot
 from machines.admin import ReadOnlyInline
@@ -45,20 +45,21 @@ class SlotAdmin(LifecycleAdmin):
     """Held slots, the oldest first. A slot never frees itself."""
 
     list_display = (
-        "holder",
+        "machine_name",
         "group",
-        "machine",
         "phase_badge",
         "acquired_at",
         "last_seen_at",
         "deadline_at",
+        "holder",
     )
-    list_select_related = ("group", "machine")
+    list_select_related = ("group", MACHINE)
     list_filter = ("phase", "group")
     search_fields = ("holder", *MACHINE_SEARCH)
     actions = ("release",)
     action_form = ReasonForm
     ordering = ("acquired_at",)
+    empty_says = "No slot is held: nobody is away for an update."
 
     @badge(description="phase", ordering="phase", label={"lost": "danger", "": "info"})
     def phase_badge(self, slot: Slot) -> str:

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from enjoliver.common.console import actor_of, run_for_each
-from lifecycle.admin.common import MACHINE_SEARCH
+from lifecycle.admin.common import MACHINE, MACHINE_SEARCH, NamedMachine
 from lifecycle.models import MachineStrategy, StrategyName
 from lifecycle.services import disable_strategy, drop_strategy, set_strategy
 from machines.models import Machine
@@ -61,14 +61,15 @@ STRATEGY_ACTIONS: list[Action] = [
 
 
 @admin.register(MachineStrategy)
-class MachineStrategyAdmin(ModelAdmin):  # type: ignore[misc]
+class MachineStrategyAdmin(NamedMachine, ModelAdmin):  # type: ignore[misc]
     """Strategies of single machines; a machine without one is told nothing."""
 
-    list_display = ("machine", "granted", "strategy", "set_by", "updated_at")
-    list_select_related = ("machine",)
+    list_display = ("machine_name", "machine_mac", "granted", "strategy", "set_by", "updated_at")
+    list_select_related = (MACHINE,)
     list_filter = ("is_enabled", "strategy")
     search_fields = MACHINE_SEARCH
     show_full_result_count = False
+    empty_says = "No machine has a strategy of its own: policies decide, or nobody."
     actions = STRATEGY_ACTIONS
     fields = ["machine", "is_enabled", "strategy", "set_by", "created_at", "updated_at"]
     readonly_fields = ["set_by", "created_at", "updated_at"]

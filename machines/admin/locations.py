@@ -25,7 +25,7 @@ class MachineLocationInline(ReadOnlyInline):
     model = MachineLocation
     fields = readonly_fields = [*_NAMES]
     ordering = ("pk",)
-    verbose_name_plural = "Where it stands"
+    verbose_name = verbose_name_plural = "where it stands"
 
 
 @admin.register(MachineLocation)
@@ -60,6 +60,7 @@ class ImportedLocationAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyp
     list_filter = ("site",)
     search_fields = ("key", "rack")
     show_full_result_count = False
+    empty_says = "Nothing was imported: places come from labels, switches and names."
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A line keeps its key: another key is another line."""

@@ -83,7 +83,7 @@ class MachineAdmin(ReportedAdmin):
     actions = ("reinstall", "forget")
     form = LabelsForm
     fieldsets = (
-        (None, {"fields": ("uuid", "boot_mac", "discriminator", "labels")}),
+        (None, {"fields": ("name", "uuid", "boot_mac", "discriminator", "labels")}),
         (
             "State",
             {

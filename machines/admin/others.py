@@ -82,6 +82,7 @@ class MachineConflictAdmin(ReportedAdmin):
     list_filter = ("kind",)
     search_fields = ("subject", "machine__uuid", "machine__boot_mac")
     ordering = ("-opened_at", "-pk")
+    empty_says = "Nothing contradicts anything."
 
 
 @admin.register(Event)
@@ -126,3 +127,4 @@ class UnknownBootAdmin(ReportedAdmin):
     list_display = ("mac", "count", "first_at", "last_at")
     search_fields = ("mac",)
     ordering = ("-last_at", "-pk")
+    empty_says = "Only machines that are known booted here."

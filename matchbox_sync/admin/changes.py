@@ -36,6 +36,7 @@ class PendingChangeAdmin(ReportedAdmin):
     list_select_related = ("cluster",)
     list_filter = ("state", ("closed_at", admin.EmptyFieldListFilter))
     ordering = ("-pk",)
+    empty_says = "No change had to wait: that is so where a policy requires an approval."
     fieldsets = (
         (
             None,

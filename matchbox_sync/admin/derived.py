@@ -51,6 +51,7 @@ class ProblemAdmin(ReportedAdmin):
     """What the last sync could not do, and where."""
 
     list_display = ("stage", "profile", "machine", "message", "since")
+    empty_says = "The last sync had no problems."
     list_select_related = ("machine",)
     list_filter = ("stage", "profile")
     search_fields = ("message", "machine__uuid", "machine__boot_mac")

@@ -44,6 +44,7 @@ class RoleRuleAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyped
     list_display = ("role", "cluster", *_RULES)
     list_select_related = ("cluster",)
     show_full_result_count = False
+    empty_says = "No rules: every machine suits every role."
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """The rules of a role stay those of that role."""

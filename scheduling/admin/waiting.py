@@ -39,7 +39,7 @@ class WaitingInline(ReadOnlyInline):
     model = Waiting
     fields = ("code", "reason", "since")
     readonly_fields = fields
-    verbose_name_plural = "Why has it no role"
+    verbose_name = verbose_name_plural = "Why it has no role (empty: it has one)"
 
 
 @admin.register(Waiting)
@@ -51,6 +51,7 @@ class WaitingAdmin(ReportedAdmin):
     list_filter = ("code",)
     search_fields = ("machine__boot_mac", "machine__uuid", "reason")
     ordering = ("since", "pk")
+    empty_says = "Every machine has a role."
     actions = ("readmit", "make_control_plane", "make_node")
     fieldsets = ((None, {"fields": ("machine", "code", "reason", "since", "eligible_at")}),)
 

@@ -1,9 +1,13 @@
 """Every page of the console opens, for whatever is registered, with rows and without."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.urls import reverse
+
+from machines.models import UnknownBoot
 
 pytestmark = pytest.mark.django_db
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
@@ -44,3 +48,23 @@ def test_every_table_of_ours_has_a_page_or_is_part_of_one():
     shown = {model._meta.label for model in {*MODELS, *inlines}} | INSIDE_OTHERS
     ours = [model._meta.label for model in apps.get_models() if model._meta.app_label in OURS]
     assert [label for label in ours if label not in shown] == []
+
+
+def test_an_empty_list_says_what_that_means_and_a_search_that_nothing_matches(admin_client):
+    slots = "/admin/lifecycle/slot/"
+    assert "No slot is held: nobody is away for an update." in shown(admin_client, slots)
+    assert "Nothing matches the search" in shown(admin_client, slots + "?q=nobody")
+    assert "There is nothing here yet." in shown(admin_client, "/admin/machines/chassis/")
+
+
+def test_times_are_said_to_the_second_and_with_their_zone(admin_client):
+    at = datetime(2026, 11, 23, 3, 4, 5, tzinfo=UTC)
+    UnknownBoot.objects.create(mac="52:54:00:00:00:99", first_at=at, last_at=at)
+    assert "2026-11-23 03:04:05 UTC" in shown(admin_client, "/admin/machines/unknownboot/")
+
+
+def shown(client, path):
+    """The text of a page."""
+    answer = client.get(path)
+    assert answer.status_code == 200
+    return answer.content.decode()

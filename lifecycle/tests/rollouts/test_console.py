@@ -1,6 +1,7 @@
 """The console's pages of policies, rollouts and freezes, and the words that they say."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from lifecycle.models import Freeze, RollingPolicy, Rollout
-from lifecycle.services import add_freeze, default_document, policy_document
+from lifecycle.services import add_freeze, default_document, lift_freeze, policy_document
 from lifecycle.tests.rollouts.world import World
 
 pytestmark = pytest.mark.django_db
@@ -82,6 +83,11 @@ class TestPolicyEditor:
         policy.refresh_from_db()
         assert (policy.name, policy.max_unavailable) == ("workers", "2")
 
+    def test_its_page_names_its_machines(self, admin_client, world):
+        policy = world.policy()
+        text = admin_client.get(page("rollingpolicy_change", policy.pk)).content.decode()
+        assert all(machine.assignment.fqdn in text for machine in world.workers)
+
     def test_one_with_an_active_rollout_cannot_be_deleted(self, admin_client, rolling):
         policy = RollingPolicy.objects.get()
         address = page("rollingpolicy_delete", policy.pk)
@@ -107,6 +113,35 @@ class TestRolloutPage:
         assert "1 machines are changing" in text
         assert "Roll back to revision 1" in text
         assert answer["Refresh"]
+
+    def test_stages_say_how_long_they_soak_and_how_far_they_are(self, admin_client, world):
+        stages = [{"up_to": "50%", "soak_seconds": 600}, {"up_to": "100%"}]
+        world.policy(canary_count=1, canary_soak_seconds=90, stages=stages)
+        world.new_revision()
+        world.advance()
+        rollout = world.rollout()
+        rollout.machines.filter(position=0).update(state="done")
+        answer = admin_client.get(page("rollout_change", rollout.pk))
+        shown = answer.context["rollout"]["stages"]
+        assert [stage["soak"] for stage in shown] == ["90 s", ""]
+        assert [stage["percent"] for stage in shown] == [100, 0]
+        assert 'aria-valuenow="0"' in answer.content.decode()
+
+    def test_the_list_says_its_number_and_how_many_are_done(self, admin_client, rolling):
+        rollout = rolling.rollout()
+        rollout.machines.filter(position=0).update(state="done")
+        rollout.machines.filter(position=1).update(state="skipped")
+        text = admin_client.get(page("rollout_changelist")).content.decode()
+        assert "2 of 3 machines, stage 1 of 1" in text
+        Rollout.objects.update(state="paused", reason="the fans are loud")
+        text = admin_client.get(page("rollout_changelist")).content.decode()
+        assert "the fans are loud" in text
+
+    def test_its_machines_have_names_and_are_found_by_them(self, admin_client, rolling):
+        name = rolling.workers[0].assignment.fqdn
+        listed = admin_client.get(page("rolloutmachine_changelist"), {"q": name})
+        assert [row.machine for row in listed.context["cl"].result_list] == [rolling.workers[0]]
+        assert name in listed.content.decode()
 
     def test_its_buttons_pause_resume_and_abort(self, admin_client, rolling):
         rollout = rolling.rollout()
@@ -149,6 +184,15 @@ class TestFreezes:
         admin_client.post(page("freeze_changelist"), sent)
         freeze.refresh_from_db()
         assert freeze.lifted_by == "admin"
+
+    def test_the_list_says_which_of_them_stop_anything(self, admin_client, world):
+        add_freeze(reason="now", actor="ada")
+        past = add_freeze(reason="past", actor="ada")
+        Freeze.objects.filter(pk=past.pk).update(ends_at=timezone.now() - timedelta(hours=1))
+        lift_freeze(freeze=add_freeze(reason="over", actor="ada"), actor="ada")
+        listed = admin_client.get(page("freeze_changelist")).context["cl"]
+        said = {row.reason: listed.model_admin.now(row) for row in listed.result_list}
+        assert said == {"now": "in force", "past": "ended", "over": "lifted"}
 
 
 def test_a_machines_page_says_why(admin_client, rolling):
