@@ -143,7 +143,12 @@ SETTINGS: tuple[Setting, ...] = (
         _list,
     ),
     Setting("ENJOLIVER_WEB_WORKERS", "2", "Web processes of `make run`.", int),
-    Setting("ENJOLIVER_WEB_THREADS", "4", "Threads of each web process.", int),
+    Setting(
+        "ENJOLIVER_WEB_THREADS",
+        "4",
+        "Threads of each web process: requests that it answers at once. Downloads need none.",
+        int,
+    ),
     Setting(
         "ENJOLIVER_SYNC_NOTIFY_TTL_SECONDS",
         "60",

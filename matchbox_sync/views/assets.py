@@ -49,7 +49,7 @@ def _is_asset(file: Path) -> bool:
 
 
 class _PartResponse(FileResponse):
-    """A part of a file. Whole files go by sendfile(2), parts are read: not in 4 KiB pieces."""
+    """A part of a file. A server that must read it shall not do so in 4 KiB pieces."""
 
     block_size = 128 * 1024
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import struct
 from typing import Any
@@ -15,14 +16,28 @@ loses its power in the middle of a request would cost one of the few threads."""
 STALL_SECONDS = 300
 """How long a receiver may take nothing of an answer; a slow disk behind a download is no fault."""
 
+OPEN_FILES = 4096
+"""What a process with all its 1,000 connections needs when each is a download: two descriptors
+each, and room for the rest. Many systems begin with 1,024."""
+
 
 def when_ready(server: Any) -> None:
     """Called in gunicorn's main process before it starts workers.
 
-    The connections take these options over from their listener (socket(7), tcp(7)).
+    The connections take these options over from their listener (socket(7), tcp(7)), the workers
+    the limit from this process.
     """
+    allow_open_files()
     for listener in server.LISTENERS:
         limit_silence(listener.sock)
+
+
+def allow_open_files() -> None:
+    """Raise this process's limit of open files to OPEN_FILES, or as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def limit_silence(listener: socket.socket) -> None:

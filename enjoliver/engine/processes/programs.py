@@ -12,6 +12,7 @@ from enjoliver.engine.processes.config import RunConfig
 
 STOP_SECONDS = 30
 _SCHEDULER = "enjoliver.engine.processes.beat:SteadyScheduler"
+_WORKER = "enjoliver.engine.web.worker.DownloadWorker"
 _HOOKS = Path(__file__).with_name("gunicorn_hooks.py")
 
 
@@ -78,7 +79,7 @@ def worker_command(config: RunConfig) -> tuple[str, ...]:
 
 
 def web_command(config: RunConfig) -> tuple[str, ...]:
-    """gunicorn with threads.
+    """gunicorn with threads, and downloads beside them.
 
     Connections are kept for five seconds only: each idle one holds one of a process's 1,000
     places, and 10,000 machines may come back in the same second.
@@ -87,7 +88,7 @@ def web_command(config: RunConfig) -> tuple[str, ...]:
         *(sys.executable, "-m", "gunicorn", "enjoliver.wsgi:application"),
         # As a file: the package around it needs Django set up, which gunicorn does later.
         *("--config", f"file:{_HOOKS}", "--bind", config.bind),
-        *("--worker-class", "gthread", "--workers", str(config.web_workers)),
+        *("--worker-class", _WORKER, "--workers", str(config.web_workers)),
         *("--threads", str(config.web_threads), "--keep-alive", "5"),
         *("--graceful-timeout", str(STOP_SECONDS), "--worker-tmp-dir", _memory_dir(config)),
         # Percent signs triple a raw query; gunicorn would refuse what we read, and with HTML.

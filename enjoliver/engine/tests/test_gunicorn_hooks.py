@@ -1,5 +1,6 @@
 """What gunicorn is told to do with clients that fall silent."""
 
+import resource
 import socket
 from types import SimpleNamespace
 
@@ -44,3 +45,21 @@ def test_a_unix_socket_is_no_fault(tmp_path):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "web.sock"))
         gunicorn_hooks.limit_silence(listener)
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "then"),
+    [
+        (1024, 524_288, 4096),
+        (1024, 2048, 2048),
+        (1024, resource.RLIM_INFINITY, 4096),
+        (65_536, 524_288, 65_536),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, resource.RLIM_INFINITY),
+    ],
+)
+def test_all_connections_may_be_downloads_as_far_as_the_system_lets(monkeypatch, soft, hard, then):
+    limits = [(soft, hard)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: limits.append(wanted))
+    gunicorn_hooks.allow_open_files()
+    assert limits[-1] == (then, hard)
