@@ -18,7 +18,7 @@ from django.utils import timezone
 from enjoliver.common.errors import IdentityConflict
 from machines.models import Interface
 from matchbox_sync.documents import unpack, unpack_document
-from matchbox_sync.models import DesiredConfig, MachineConfig, ProfileInForce, SyncState
+from matchbox_sync.models import DesiredConfig, ProfileInForce, SyncState
 from matchbox_sync.naming import DEFAULT_CLUSTER
 from scheduling.roles import PROFILE_DISCOVERY
 
@@ -82,26 +82,29 @@ def _asker(
     )
 
 
-def machine_document(machine_id: int) -> tuple[str, bytes]:
-    """(SHA-512, body) of a machine's desired config; raises DesiredConfig.DoesNotExist."""
-    sha512, data, base = DesiredConfig.objects.values_list(
-        "sha512", "config__document__data", "config__document__base_id"
-    ).get(pk=machine_id)
+def machine_document(machine_id: int) -> tuple[str, bytes] | None:
+    """(SHA-512, body) of a machine's desired config; None when it has none (any more)."""
+    columns = ("sha512", "config__document__data", "config__document__base_id")
+    row = DesiredConfig.objects.filter(pk=machine_id).values_list(*columns).first()
+    if row is None:
+        return None
+    sha512, data, base = row
     return sha512, unpack_document(data, base)
 
 
-def machine_script(machine_id: int) -> str:
-    """The iPXE script of a machine's desired profile version."""
-    return DesiredConfig.objects.values_list("config__version__ipxe_script", flat=True).get(
-        pk=machine_id
-    )
+def machine_script(machine_id: int) -> str | None:
+    """The iPXE script of a machine's desired profile version; None as above."""
+    rows = DesiredConfig.objects.filter(pk=machine_id)
+    return rows.values_list("config__version__ipxe_script", flat=True).first()
 
 
-def machine_metadata(machine_id: int) -> tuple[int, str, dict[str, Any]]:
-    """(cluster id, selector MAC, render metadata) of a machine's desired config."""
-    cluster_id, mac, packed = MachineConfig.objects.values_list(
-        "revision__cluster_id", "mac", "metadata_zstd"
-    ).get(pk=DesiredConfig.objects.values_list("config_id", flat=True).get(pk=machine_id))
+def machine_metadata(machine_id: int) -> tuple[int, str, dict[str, Any]] | None:
+    """(cluster id, selector MAC, render metadata) of a machine's desired config; None as above."""
+    columns = ("config__revision__cluster_id", "config__mac", "config__metadata_zstd")
+    row = DesiredConfig.objects.filter(pk=machine_id).values_list(*columns).first()
+    if row is None:
+        return None
+    cluster_id, mac, packed = row
     return cluster_id, mac, json.loads(unpack(packed))
 
 

@@ -5,6 +5,7 @@ import logging
 from celery import shared_task
 
 from enjoliver.common.hints import hint
+from enjoliver.common.passes import Pieces
 from matchbox_sync.services import has_waiting_plans, run_next_plan, sync_cluster
 from scheduling.models import Cluster
 
@@ -17,10 +18,14 @@ def run_sync() -> None:
 
     Plans that somebody waits for and nobody makes (their hint was lost) are asked for again.
     """
+    pieces = Pieces()
     for cluster in Cluster.objects.order_by("pk"):
-        sync_cluster(cluster=cluster)
-    if has_waiting_plans():
-        hint(run_plans)
+        with pieces.piece():
+            sync_cluster(cluster=cluster)
+    with pieces.piece():
+        if has_waiting_plans():
+            hint(run_plans)
+    pieces.finish()
 
 
 @shared_task(name="matchbox_sync.tasks.run_plans", ignore_result=True)

@@ -52,7 +52,8 @@ def _configs_as_of(revision: Revision) -> QuerySet[MachineConfig]:
 def _assign_batch(machine_ids: Sequence[int], revision: Revision | None, actor: str) -> set[int]:
     with transaction.atomic():
         wanted = wanted_configs(machine_ids, revision)
-        rows = DesiredConfig.objects.filter(pk__in=wanted)
+        # Locked in one order for everybody, or two that move the same machines wait for ever.
+        rows = DesiredConfig.objects.filter(pk__in=wanted).select_for_update().order_by("pk")
         moved = {pk for pk, held in rows.values_list("pk", "config_id") if held != wanted[pk][0]}
         if not moved:
             return set()
@@ -75,7 +76,9 @@ def _assign_batch(machine_ids: Sequence[int], revision: Revision | None, actor: 
             },
             actor=actor,
         )
-        transaction.on_commit(partial(desired_changed.send, sender=None, machine_ids=sorted(moved)))
+        transaction.on_commit(
+            partial(desired_changed.send_robust, sender=None, machine_ids=sorted(moved))
+        )
     return moved
 
 

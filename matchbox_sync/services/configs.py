@@ -12,6 +12,7 @@ import rfc8785
 from django.db import transaction
 from django.utils import timezone
 
+from machines.models import Machine
 from matchbox_sync.compose import ComposedProfile
 from matchbox_sync.documents import pack, sha512_of, store_documents
 from matchbox_sync.models import DesiredConfig, MachineConfig, Revision
@@ -156,16 +157,23 @@ def reuse_configs(
 
 
 def _keep(rows: list[MachineConfig], revision: Revision) -> None:
-    configs = MachineConfig.objects.bulk_create(rows)
+    wanted = [row.machine_id for row in rows]
+    # One that was released and forgotten since the run began must not stop the others.
+    known = set(Machine.objects.filter(pk__in=wanted).values_list("pk", flat=True))
+    configs = MachineConfig.objects.bulk_create([row for row in rows if row.machine_id in known])
     machine_ids = [config.machine_id for config in configs]
     _move_desired(configs, revision)
-    transaction.on_commit(partial(desired_changed.send, sender=None, machine_ids=machine_ids))
+    transaction.on_commit(
+        partial(desired_changed.send_robust, sender=None, machine_ids=machine_ids)
+    )
 
 
 def _move_desired(configs: Sequence[MachineConfig], revision: Revision) -> None:
     machine_ids = [config.machine_id for config in configs]
     held = DesiredConfig.objects.filter(pk__in=machine_ids).select_related("config")
-    present = {row.pk: row for row in held.defer("config__metadata_zstd")}
+    # Locked, or what somebody moves meanwhile would be written back; in one order for everybody.
+    locked = held.select_for_update(of=("self",)).order_by("pk")
+    present = {row.pk: row for row in locked.defer("config__metadata_zstd")}
     open_ones = released(revision, machine_ids)
     now = timezone.now()
     rows = []
@@ -188,7 +196,7 @@ def _move_desired(configs: Sequence[MachineConfig], revision: Revision) -> None:
         row.newest = config
         rows.append(row)
     DesiredConfig.objects.bulk_create(
-        rows,
+        sorted(rows, key=lambda row: row.machine_id),
         update_conflicts=True,
         unique_fields=["machine"],
         update_fields=[

@@ -7,7 +7,6 @@ from collections.abc import Collection
 from functools import partial
 
 from django.db import transaction
-from django.db.models import Max
 from django.utils import timezone
 
 from machines.models import Event
@@ -44,12 +43,6 @@ def content_of(revision: Revision) -> Content | None:
     )
 
 
-def content_in_force(cluster: Cluster) -> Content | None:
-    """What machines get whose stage is open, new ones among them; None when nothing is known."""
-    newest = newest_revision(cluster)
-    return content_of(newest) if newest else None
-
-
 def versions_in_force(cluster: Cluster) -> dict[str, ProfileVersion]:
     """The newest version of each profile that machines may get, by plain name."""
     rows = ProfileInForce.objects.filter(cluster=cluster).select_related("version")
@@ -76,18 +69,22 @@ def open_revision(
     author: str = AUTHOR,
     reason: str = "",
     back_to: int | None = None,
+    after: Revision | None,
 ) -> Revision:
     """Put `content` into force as a new revision, in one transaction. `back_to`: of a rollback,
-    the number of the revision that had it."""
+    the number of the revision that had it.
+
+    `after` was the newest revision when the content was chosen. Raises IntegrityError when there is
+    a newer one by now: what was chosen is not what would be chosen again.
+    """
     with transaction.atomic():
         for name, version in content.versions.items():
             ProfileInForce.objects.update_or_create(
                 cluster=cluster, profile=name, defaults={"version": version}
             )
-        highest = Revision.objects.filter(cluster=cluster).aggregate(n=Max("number"))["n"]
         revision = Revision.objects.create(
             cluster=cluster,
-            number=(highest or 0) + 1,
+            number=after.number + 1 if after else 1,
             fingerprint=content.fingerprint,
             cause=cause[:300],
             author=author[:150],

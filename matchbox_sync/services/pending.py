@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,8 +18,9 @@ from matchbox_sync.models import ChangeState, PendingChange, Revision
 from matchbox_sync.services.contents import (
     AUTHOR,
     authors_of,
-    content_in_force,
+    content_of,
     describe_change,
+    newest_revision,
 )
 from matchbox_sync.signals import content_decided
 from scheduling.models import Cluster
@@ -49,7 +50,8 @@ class Choice:
     """What a sync shall use: `content`, and how a revision of it is to be signed.
 
     `is_new` says that this content has another effect than the one in force; `held` is the change
-    that is not in force yet, or never.
+    that is not in force yet, or never. `after` was the newest revision at that moment, `approved`
+    the decision that lets the content come into force.
     """
 
     content: Content
@@ -58,11 +60,17 @@ class Choice:
     author: str = AUTHOR
     reason: str = ""
     held: PendingChange | None = None
+    after: Revision | None = None
+    approved: PendingChange | None = None
 
 
 def choose_content(cluster: Cluster, live: Content) -> Choice:
     """Live content, or the one in force while a change waits for its approval or is rejected."""
-    in_force = content_in_force(cluster)
+    newest = newest_revision(cluster)
+    return replace(_choose(cluster, content_of(newest) if newest else None, live), after=newest)
+
+
+def _choose(cluster: Cluster, in_force: Content | None, live: Content) -> Choice:
     if in_force is None:  # nothing could be kept in force instead
         return Choice(live, is_new=True, cause=describe_change(None, live))
     affected = affected_profiles(in_force, live)
@@ -78,15 +86,19 @@ def choose_content(cluster: Cluster, live: Content) -> Choice:
     if decided.state == ChangeState.REJECTED:
         _close(_open_changes(cluster).filter(state=ChangeState.WAITING))
         return Choice(in_force, is_new=False, held=decided)
-    return Choice(live, True, decided.summary, decided.decided_by, decided.reason)
+    return Choice(live, True, decided.summary, decided.decided_by, decided.reason, approved=decided)
 
 
-def settle_changes(cluster: Cluster, revision: Revision) -> None:
-    """A revision put live content into force: every decision before it is history."""
-    _open_changes(cluster).filter(
-        state=ChangeState.APPROVED, fingerprint=revision.fingerprint
-    ).update(revision=revision)
+def settle_changes(cluster: Cluster, revision: Revision, approved: PendingChange | None) -> bool:
+    """A revision puts live content into force: every decision before it is history.
+
+    False, and nothing is settled, when `approved` was rejected meanwhile. In a transaction.
+    """
+    rows = _open_changes(cluster).filter(state=ChangeState.APPROVED)
+    if approved and not rows.filter(pk=approved.pk).update(revision=revision):
+        return False
     _close(_open_changes(cluster))
+    return True
 
 
 def approve_change(*, change: PendingChange, actor: str, reason: str = "") -> PendingChange:

@@ -203,8 +203,8 @@ class _Planner:
         """What each machine would get, known from before or rendered now."""
         known = known_configs(batch)
         sides = self.reader.read([config.pk for config in known.values()])
-        after = {machine_id: sides[config.pk] for machine_id, config in known.items()}
-        left = [change for change in batch if change.target.machine_id not in known]
+        after = {pk: sides[config.pk] for pk, config in known.items() if config.pk in sides}
+        left = [change for change in batch if change.target.machine_id not in after]
         if left:
             good = render_batch(
                 left,

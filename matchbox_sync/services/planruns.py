@@ -93,8 +93,10 @@ def find_revision(cluster: Cluster, number: object) -> Revision:
 
 
 def _claimable() -> QuerySet[PlanRun]:
-    silent = timezone.now() - timedelta(seconds=SILENT_SECONDS)
-    is_dead = Q(state=PlanState.RUNNING, heard_at__lt=silent)
+    now, silence = timezone.now(), timedelta(seconds=SILENT_SECONDS)
+    # A sign of life from the future was given before the clock stepped back.
+    is_silent = Q(heard_at__lt=now - silence) | Q(heard_at__gt=now + silence)
+    is_dead = Q(state=PlanState.RUNNING) & is_silent
     return PlanRun.objects.filter(Q(state=PlanState.QUEUED) | is_dead).order_by("pk")
 
 

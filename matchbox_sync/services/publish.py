@@ -112,6 +112,8 @@ class Publisher:
                 )
             )
             for group in chunk:
+                if group.config_id not in packed:
+                    continue  # its machine was released and forgotten since it was read
                 metadata = json.loads(unpack(packed[group.config_id])) | self.membership
                 self.store.put(group.path, group.key, _dump(_group_document(group, metadata)))
 
@@ -141,7 +143,11 @@ class Publisher:
                 "version"
             )
         }
-        return {self._put_profile(name, versions[config_id]) for name, config_id in by_name.items()}
+        return {
+            self._put_profile(name, versions[config_id])
+            for name, config_id in by_name.items()
+            if config_id in versions
+        }
 
     def _put_plain_profiles(self) -> set[str]:
         return {

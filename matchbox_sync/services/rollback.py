@@ -78,6 +78,7 @@ def _roll_back(cluster: Cluster, revision: Revision, actor: str, reason: str) ->
         author=actor,
         reason=reason,
         back_to=revision.number,
+        after=newest,
     )
     record_event(
         kind="rollback",

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from enjoliver.common.leases import HeldLease, hold_lease
@@ -71,6 +71,10 @@ def sync_cluster(*, cluster: Cluster) -> SyncResult | None:
             return _Run(cluster, lease, matchbox).run()
 
 
+class _Overtaken(Exception):
+    """A rollback, or a decision, came after the content was chosen; the next run chooses again."""
+
+
 class _Run:
     """The state of one run; each method is one step."""
 
@@ -90,9 +94,15 @@ class _Run:
         )
         self._choose()
         changes, present = self._find_changes()
-        self._take_up_revision(changes)
-        publisher = self._reconcile(None)
-        self._serve(changes, publisher)
+        publisher = None
+        try:
+            self._take_up_revision(changes)
+            publisher = self._reconcile(None)
+            self._serve(changes, publisher)
+        except _Overtaken:
+            logger.info("sync of %s: another content is in force meanwhile", self.cluster)
+            self.problems.keep("compare")
+            return self._finish(publisher)
         self._forget_released(present)
         if self.rendered or self.reused or self._released:
             publisher = self._reconcile(publisher)
@@ -175,17 +185,24 @@ class _Run:
         self.revision = left if not done & machine_ids else None
 
     def _open_revision(self, changes: list[Change]) -> Revision:
+        """Raises _Overtaken when something else would be chosen by now."""
         choice = self.choice
-        with transaction.atomic():
-            revision = open_revision(
-                cluster=self.cluster,
-                content=choice.content,
-                cause="; ".join(filter(None, (choice.cause, _machines(changes)))),
-                author=choice.author,
-                reason=choice.reason,
-            )
-            if choice.is_new:
-                settle_changes(self.cluster, revision)
+        try:
+            with transaction.atomic():
+                revision = open_revision(
+                    cluster=self.cluster,
+                    content=choice.content,
+                    cause="; ".join(filter(None, (choice.cause, _machines(changes)))),
+                    author=choice.author,
+                    reason=choice.reason,
+                    after=choice.after,
+                )
+                if choice.is_new and not settle_changes(self.cluster, revision, choice.approved):
+                    raise _Overtaken
+        except IntegrityError as error:
+            if newest_revision(self.cluster) == choice.after:
+                raise
+            raise _Overtaken from error
         return revision
 
     def _is_overtaken(self) -> bool:

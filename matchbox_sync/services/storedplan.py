@@ -69,8 +69,9 @@ def _as_of(machine_ids: Collection[int], revision: Revision | None) -> dict[int,
 def _plan(title: str, before: Ids, after: Ids, progress: Progress | None) -> Plan:
     builder, reader = Builder(), SideReader()
     known = [pk for pk in after if before.get(pk) or after[pk]]
-    changed = [pk for pk in known if before.get(pk) and after[pk] and before[pk] != after[pk]]
     machines = describe_machines(known)
+    known = [pk for pk in known if pk in machines]  # others were forgotten since they were read
+    changed = [pk for pk in known if before.get(pk) and after[pk] and before[pk] != after[pk]]
     for pk in known:
         outcome, reason = _without_pair(before.get(pk), after[pk])
         builder.add(_machine(machines[pk], outcome, reason))
@@ -79,7 +80,7 @@ def _plan(title: str, before: Ids, after: Ids, progress: Progress | None) -> Pla
         sides = reader.read([pk for one in batch for pk in (before[one], after[one]) if pk])
         for one in batch:
             old, new = before[one], after[one]
-            if old and new:
+            if old in sides and new in sides:  # else it was forgotten, or pruned
                 builder.add_pair(machines[one], sides[old], sides[new])
         if progress:
             progress(start + len(batch), len(changed))

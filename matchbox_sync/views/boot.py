@@ -126,9 +126,10 @@ class IpxeView(MachineView):
     def _script(self, query: BootQuery) -> HttpResponse:
         asker = _asker(query)
         if asker and query.wants_role and asker.profile:
-            if not asker.is_ready:
+            own = held.machine_script(asker.machine_id) if asker.is_ready else None
+            if own is None:
                 raise _out_of_sync()
-            return text_response(held.machine_script(asker.machine_id))
+            return text_response(own)
         if asker and asker.is_installed and settings.DISK_BOOT and not query.wants_role:
             return text_response(DISK_BOOT_SCRIPT)
         script = held.discovery_script()
@@ -172,9 +173,9 @@ class IgnitionView(MachineView):
         query = read_query(request)
         asker = _asker(query)
         if asker and asker.profile and query.wants_role:
-            if asker.is_ready:
-                sha512, body = held.machine_document(asker.machine_id)
-                return _ignition(request, sha512, body)
+            own = held.machine_document(asker.machine_id) if asker.is_ready else None
+            if own is not None:
+                return _ignition(request, *own)
             if self.is_gated:
                 raise _out_of_sync()
         return self._discovery(request, query)
@@ -232,8 +233,10 @@ class MetadataView(MachineView):
             asker = _asker(query)
         except EngineError:
             asker = None
-        if asker and asker.is_ready and query.wants_role:
-            cluster_id, mac, metadata = held.machine_metadata(asker.machine_id)
+        is_asked = asker is not None and asker.is_ready and query.wants_role
+        own = held.machine_metadata(asker.machine_id) if asker and is_asked else None
+        if own is not None:
+            cluster_id, mac, metadata = own
             metadata |= present_membership(cluster_id)
             selector = {"mac": mac, "os": "installed"}
         else:
