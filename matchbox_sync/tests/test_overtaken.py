@@ -1,4 +1,4 @@
-"""What others do between two reads of a sync, a plan or a boot route, and what must not stop then."""
+"""What others do between two reads of a sync, a plan or a boot route: nothing else must stop."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
