@@ -10,6 +10,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
+from enjoliver.common.words import counted
 from lifecycle.answers import Answer
 from lifecycle.models import RollingPolicy, Rollout
 from lifecycle.rules.rollout import Decision, Row, Snapshot
@@ -63,7 +64,8 @@ def _running(seen: Snapshot, decision: Decision) -> str:
     rows = {row.machine_id: decision.rows.get(row.machine_id, row) for row in seen.rows}
     moving = [row for row in rows.values() if row.state in (OPEN, UPDATING)]
     if moving:
-        return f"{len(moving)} machines are changing: {_names(seen, moving)}."
+        said = counted(len(moving), "machine is", "machines are")
+        return f"{said} changing: {_names(seen, moving)}."
     waiting = [row for row in rows.values() if row.state == WAITING]
     refused = [row for row in waiting if row.machine_id in decision.refused]
     holding_up = [row for row in refused if _holds_up_its_stage(seen, decision, row)]

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from enjoliver.common.words import counted
 from lifecycle.answers import Answer, shown
 from lifecycle.maintained import maintenance_machine_ids
 from lifecycle.models import (
@@ -204,7 +205,7 @@ class _About:
         ahead = sum(
             row.position < place.position for row in seen.rows if row.state in (WAITING, OPEN)
         )
-        return f"{ahead} machines of rollout {rollout.pk} are before it"
+        return f"{counted(ahead, 'machine')} of rollout {rollout.pk} before it"
 
     def _may_not_change(self) -> str:
         if self.machine.pk in maintenance_machine_ids([self.machine.pk], self.now):

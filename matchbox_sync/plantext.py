@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from enjoliver.common.words import counted
 from matchbox_sync.advice import Advice
 from matchbox_sync.diff import as_text
 from matchbox_sync.planned import FAILED, FIRST, WAITING, Plan, PlannedGroup, summary_of
@@ -52,7 +53,7 @@ def _advice_lines(group: PlannedGroup, advice: Mapping[int, Advice]) -> Iterator
     said = [advice[pk] for pk in group.machine_ids if pk in advice]
     for sentences in ([one.action for one in said], [one.blocked for one in said]):
         for sentence, number in Counter(filter(None, sentences)).most_common():
-            yield f"  {number}: {sentence}"
+            yield f"  {_machines(number)}: {sentence}"
 
 
 def _outcome_lines(plan: Plan, outcome: str, sentence: str) -> Iterator[str]:
@@ -68,7 +69,7 @@ def _outcome_lines(plan: Plan, outcome: str, sentence: str) -> Iterator[str]:
 
 
 def _machines(number: int) -> str:
-    return "1 machine" if number == 1 else f"{number} machines"
+    return counted(number, "machine")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from enjoliver.common.words import counted
 from scheduling.roles import MAX_SETTLE_SECONDS, Spread, WaitCode
 from scheduling.spread import choose_members
 
@@ -180,7 +181,8 @@ def _find_obstacle(
         placed = f" and {len(members)} in place" if members else ""
         return Wait(
             WaitCode.CONTROL_PLANE,
-            f"control plane needs {policy.size} machines, {len(leaders)} available{placed}",
+            f"control plane needs {counted(policy.size, 'machine')}, {len(leaders)} "
+            f"available{placed}",
         )
     if policy.spread != Spread.REQUIRED:
         return None
@@ -191,7 +193,8 @@ def _find_obstacle(
     return Wait(
         WaitCode.SPREAD,
         f"spread required: control plane needs {missing} unused failure domains, "
-        f"{len(free)} available; {unknown} machines are in no known domain",
+        f"{len(free)} available; {counted(unknown, 'machine is', 'machines are')} in no known "
+        "domain",
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from enjoliver.common.words import counted
 from lifecycle.rules.budget import Budget, ControlPlane
 from lifecycle.rules.order import CONTROL_PLANE_FIRST
 from lifecycle.rules.rollout import Decision, Machine, Row, Snapshot
@@ -154,7 +155,7 @@ class _Step:
         for row in self._in_state(OPEN):
             machine = self._machine(row)
             if not self.seen.rules.has_slots:
-                budget.away[row.machine_id] = machine.member
+                budget.keep(machine.member)
             elif machine.why_not or budget.take(machine.member):
                 self._close(row)
 
@@ -192,7 +193,8 @@ class _Step:
             if row.stage <= number and self._holds_up(row, is_strict=stage.is_canary)
         )
         if left:
-            return f"stage {number + 1} has {left} machines that are not done"
+            waits_for = counted(left, "machine that is", "machines that are")
+            return f"stage {number + 1} has {waits_for} not done"
         until = self._soaked_at(number)
         if until and self.now < until:
             return f"stage {number + 1} soaks until {until:%Y-%m-%d %H:%M:%S} UTC"
@@ -284,7 +286,7 @@ class _Step:
         if failed and self.decision.state == PAUSED:
             return
         self.decision.state = COMPLETED
-        self.decision.reason = f"{failed} machines failed" if failed else ""
+        self.decision.reason = f"{counted(failed, 'machine')} failed" if failed else ""
 
 
 def _duration(length: timedelta) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
+from enjoliver.common.words import counted
 from lifecycle.models import PolicyMember, RollingPolicy, Rollout, RolloutMachine
 from lifecycle.rules.order import Place, arrange, resolve_order, wave_of
 from lifecycle.rules.stages import Stage, plan_stages, stage_of
@@ -207,7 +208,7 @@ def make_rollout(
             how = "has begun" if is_started else "is ready to be started"
             record_event(
                 kind="rollout_made",
-                message=f"{named(rollout)} {how}: {len(behind)} machines, {order}",
+                message=f"{named(rollout)} {how}: {counted(len(behind), 'machine')}, {order}",
                 actor=actor,
             )
     except IntegrityError:

@@ -205,16 +205,16 @@ def act(client, model, action, rows, **form):
 
 def test_the_console_puts_machines_into_maintenance_retires_and_replaces(admin_client, fleet):
     page = "machines_machine"
-    assert "1 machines are in maintenance" in act(
+    assert "1 machine is in maintenance" in act(
         admin_client, page, "maintenance_on", [machine(4)], reason="a new disk"
     )
     shown = admin_client.get(reverse("admin:lifecycle_maintenance_changelist"))
     assert "a new disk" in shown.content.decode()
     kept = Maintenance.objects.all()
-    assert "1 machines are back" in act(admin_client, "lifecycle_maintenance", "end", kept)
+    assert "1 machine is back" in act(admin_client, "lifecycle_maintenance", "end", kept)
     assert "reason is needed" in act(admin_client, page, "retire", [machine(4)])
-    assert "1 machines are retired" in act(admin_client, page, "retire", [machine(4)], reason="x")
-    assert "1 replacements began" in act(
+    assert "1 machine is retired" in act(admin_client, page, "retire", [machine(4)], reason="x")
+    assert "1 replacement began" in act(
         admin_client, page, "replace", [machine(1)], reason="dead board"
     )
     row = Replacement.objects.all()
@@ -222,7 +222,7 @@ def test_the_console_puts_machines_into_maintenance_retires_and_replaces(admin_c
     shown = admin_client.get(reverse("admin:lifecycle_replacement_change", args=[row[0].pk]))
     assert "is it switched on?" in shown.content.decode()
     assert "no machine is free" in act(admin_client, "lifecycle_replacement", "again", row)
-    assert "1 replacements are cancelled" in act(
+    assert "1 replacement is cancelled" in act(
         admin_client, "lifecycle_replacement", "cancel", row, reason="x"
     )
     assert Replacement.objects.get().state == ReplacementState.CANCELLED

@@ -74,8 +74,8 @@ def test_the_command_imports_shows_and_exports(tmp_path):
     path = tmp_path / "racks.csv"
     path.write_text(f"machine,site,row,rack\n{mac_of(1)},dc9,a,7\n{mac_of(2)},dc9,a,8\n")
     said = run("import", str(path))
-    assert "2 new, 0 changed, 0 removed; 1 machines moved" in said
-    assert f"1 lines name no machine yet: {mac_of(2)}" in said
+    assert "2 new, 0 changed, 0 removed; 1 machine moved" in said
+    assert f"1 line names no machine yet: {mac_of(2)}" in said
     assert run("show", mac_of(1)) == f"machine,site,row,rack,chassis\n{mac_of(1)},dc9,a,7,\n"
     assert json.loads(run("show", "--json"))[0]["rack"] == "7"
     exported = run("export")

@@ -116,7 +116,7 @@ def test_a_plan_tells_what_an_upper_app_says_of_its_machines(cluster, changed):
     set_advisor(lambda machine_ids: {pk: said[pk] for pk in machine_ids if pk in said})
     try:
         text = run("plan", "--set", "timezone=Europe/Paris", "--no-diff")
-        assert "  1: reboot under policy x\n  1: outside of its window" in text
+        assert "  1 machine: reboot under policy x\n  1 machine: outside of its window" in text
         machines = run_json("plan", "--set", "timezone=Europe/Paris")["machines"]
         assert sorted(m["blocked"] for m in machines) == ["", "outside of its window"]
     finally:

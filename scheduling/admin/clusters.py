@@ -16,6 +16,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from enjoliver.common.console import actor_of
 from enjoliver.common.errors import EngineError
+from enjoliver.common.words import counted
 from scheduling.models import Cluster
 from scheduling.overview import read_overview
 from scheduling.schema import SCHEMA
@@ -116,14 +117,14 @@ class ClusterAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyped
             ),
         )
         return format_html(
-            "<p>{} members, spread {} of 100 by {}; {} nodes; {} spares kept free</p>"
+            "<p>{}, spread {} of 100 by {}; {}; {} kept free</p>"
             "<table><thead><tr><th>Level</th><th>Spread</th><th>Members by domain</th>"
             "<th>Quorum, when any one fails</th></tr></thead><tbody>{}</tbody></table>",
-            len(overview.members),
+            counted(len(overview.members), "member"),
             overview.score,
             cluster.spread_level,
-            overview.node_count,
-            len(overview.spares),
+            counted(overview.node_count, "node"),
+            counted(len(overview.spares), "spare"),
             rows,
         )
 

@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from enjoliver.common.errors import Conflict
+from enjoliver.common.words import counted
 from machines.locations import locations_of
 from machines.models import Machine
 from machines.topology import UNKNOWN, Location
@@ -155,8 +156,8 @@ def _rank(
 def _why_nobody(pool: Pool, fit: Sequence[Candidate]) -> str:
     if fit:
         return (
-            f"{len(fit)} machines are free, but each in a failure domain that another member "
-            "stands in or in no known one, and the spread is required"
+            f"{counted(len(fit), 'machine is', 'machines are')} free, but each in a failure "
+            "domain that another member stands in or in no known one, and the spread is required"
         )
     reasons = [one.bar for one in pool.candidates] + [wait.reason for wait in pool.barred.values()]
     if not reasons:

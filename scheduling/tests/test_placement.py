@@ -147,7 +147,7 @@ def test_required_spread_waits_and_says_what_is_missing():
     assert plan.waiting[1].code == WaitCode.SPREAD
     assert plan.waiting[1].reason == (
         "spread required: control plane needs 3 unused failure domains, 1 available; "
-        "1 machines are in no known domain"
+        "1 machine is in no known domain"
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from enjoliver.common.errors import EngineError, InvalidInput
+from enjoliver.common.words import counted
 from lifecycle.rolloutdocs import counted_policies, shown_policy
 from lifecycle.services import Applied, apply_policy, delete_policy, policy_document
 from lifecycle.services.finding import find_policy
@@ -76,8 +77,9 @@ class Command(BaseCommand):
             return
         for one in documents:
             state = "" if one["is_enabled"] else ", disabled"
+            machines = counted(one["machines"], "machine")
             self.stdout.write(
-                f"{one['name']}: {one['machines']} machines of cluster {one['cluster']}, "
+                f"{one['name']}: {machines} of cluster {one['cluster']}, "
                 f"{one['strategy']}, at most {one['max_unavailable']} at once{state}"
             )
 

@@ -112,7 +112,7 @@ class TestRollout:
     def test_status_tells_where_it_stands_and_why(self, rolling):
         text = run("rollout", "status")
         assert "of workers to revision 2: running, stage 1 of 1; 2 waiting, 1 open" in text
-        assert "1 machines are changing" in text
+        assert "1 machine is changing" in text
         [found] = json.loads(run("rollout", "status", "--json"))
         assert found["machines"]["waiting"] == 2
         assert len(json.loads(run("rollout", "status", "workers", "--json"))["places"]) == 3
@@ -177,7 +177,7 @@ class TestWhy:
         world.policy()
         world.new_revision()
         world.advance()
-        assert "machines are changing" in run("why")
+        assert "machine is changing" in run("why")
         [answer] = json.loads(run("why", world.workers[0].boot_mac, "--json"))
         assert answer["answer"]
         with pytest.raises(CommandError):

@@ -110,7 +110,7 @@ class TestRolloutPage:
         rollout = rolling.rollout()
         answer = admin_client.get(page("rollout_change", rollout.pk))
         text = answer.content.decode()
-        assert "1 machines are changing" in text
+        assert "1 machine is changing" in text
         assert "Roll back to revision 1" in text
         assert answer["Refresh"]
 

@@ -130,7 +130,7 @@ class TestRollouts:
         assert self.sentence(world) == "It waits for an operator to start it."
         Rollout.objects.update(state="running")
         world.advance()
-        assert "1 machines are changing: r" in self.sentence(world)
+        assert "1 machine is changing: r" in self.sentence(world)
         pause_rollout(rollout=rollout, actor="ada", reason="look", now=world.now)
         assert self.sentence(world) == "It is paused: by ada: look."
         Rollout.objects.update(state="aborted", reason="by ada: no")

@@ -163,6 +163,24 @@ class TestOpening:
         machines = [machine(n, domain=f"rack:{n % 2}") for n in range(6)]
         assert decide(snapshot(machines, rules=rules)).to_open == [0, 2, 4]
 
+    def opened_elsewhere(self, limits, machines):
+        """Whom a step opens while the first one is open, and another server has the slots."""
+        rules = replace(RULES, limits=limits, has_slots=False)
+        rows = [Row(n, n, 0, state="open" if n == 0 else "waiting") for n in range(len(machines))]
+        decision = decide(snapshot(machines, rows, rules=rules))
+        assert decision.to_close == []
+        return decision.to_open
+
+    def test_one_that_is_open_has_its_place_of_a_domain_also_with_slots_elsewhere(self):
+        machines = [machine(n, domain=f"rack:{n // 2}") for n in range(4)]
+        each = Limits(Amount(9), per_domain=Amount(1))
+        assert self.opened_elsewhere(each, machines) == [2]
+        assert self.opened_elsewhere(Limits(Amount(9), max_domains=1), machines) == [1]
+
+    def test_one_of_the_control_plane_that_is_open_changes_also_with_slots_elsewhere(self):
+        plane = [machine(n, is_control_plane=True) for n in range(3)]
+        assert self.opened_elsewhere(Limits(Amount(9)), plane) == []
+
     def test_two_machines_of_unknown_place_may_be_two_domains(self):
         rules = replace(RULES, limits=Limits(Amount(3), max_domains=1))
         assert decide(snapshot([machine(0), machine(1)], rules=rules)).to_open == [0]
@@ -198,7 +216,7 @@ class TestStages:
     def test_the_canary_goes_alone(self):
         decision = decide(self.seen())
         assert decision.to_open == [0]
-        assert decision.stage_hold == "stage 1 has 1 machines that are not done"
+        assert decision.stage_hold == "stage 1 has 1 machine that is not done"
 
     def test_it_soaks_before_the_next_stage(self):
         for minutes, expected in ((9, []), (11, [1, 2])):
@@ -401,4 +419,4 @@ class TestPausing:
     def test_a_rollout_with_tolerated_failures_ends_and_says_so(self):
         old = Row(0, 0, 1, state="failed", finished_at=NOON - MINUTE)
         decision = decide(self.seen([old]))
-        assert (decision.state, decision.reason) == ("completed", "1 machines failed")
+        assert (decision.state, decision.reason) == ("completed", "1 machine failed")

@@ -13,6 +13,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from enjoliver.common.errors import EngineError
+from enjoliver.common.words import counted
 from machines.locationfiles import COLUMNS, format_csv, parse_csv
 from machines.locations import locations_of
 from machines.lookup import find_named_machine
@@ -57,11 +58,13 @@ class Command(BaseCommand):
             return
         self.stdout.write(
             f"{result.added} new, {result.changed} changed, {result.removed} removed; "
-            f"{result.moved} machines moved"
+            f"{counted(result.moved, 'machine')} moved"
         )
         if result.unknown:
             some = ", ".join(result.unknown[:10])
-            self.stdout.write(f"{len(result.unknown)} lines name no machine yet: {some}")
+            self.stdout.write(
+                f"{counted(len(result.unknown), 'line names', 'lines name')} no machine yet: {some}"
+            )
 
     def _show(self, options: Mapping[str, Any]) -> None:
         named = [find_named_machine(text) for text in options["machines"]]

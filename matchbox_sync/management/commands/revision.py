@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from enjoliver.common.errors import EngineError
+from enjoliver.common.words import counted
 from machines.lookup import find_named_machine
 from matchbox_sync.management.commands.plan import find_change, find_cluster
 from matchbox_sync.models import DesiredConfig, PendingChange, Revision
@@ -134,7 +135,7 @@ def _actor() -> str:
 
 def _revision_line(document: dict[str, Any]) -> str:
     is_done = document["completed_at"] is not None
-    machines = f"{document['machines_changed']} machines" if is_done else "being made"
+    machines = counted(document["machines_changed"], "machine") if is_done else "being made"
     reason = f" ({document['reason']})" if document["reason"] else ""
     return (
         f"{document['number']}  {document['created_at']}  {document['author']}{reason}: "

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from enjoliver.common.words import counted
 from matchbox_sync.models import Problem
 from matchbox_sync.services import sync_cluster
 from matchbox_sync.services.assetuse import missing_uses
@@ -27,9 +28,9 @@ class Command(BaseCommand):
             raise CommandError("another worker is syncing this cluster right now")
         revision = f"revision {result.revision}" if result.revision else "no new revision"
         self.stdout.write(
-            f"{revision}: {result.rendered} machine configs rendered, {result.written} files "
-            f"written, {result.deleted} deleted, {result.problems} problems, "
-            f"{result.seconds:.1f} s"
+            f"{revision}: {counted(result.rendered, 'machine config')} rendered, "
+            f"{counted(result.written, 'file')} written, {result.deleted} deleted, "
+            f"{counted(result.problems, 'problem')}, {result.seconds:.1f} s"
         )
         for problem in Problem.objects.filter(cluster=cluster)[:20]:
             self.stdout.write(f"  {problem.profile} {problem.stage}: {problem.message}")

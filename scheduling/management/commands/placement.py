@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from enjoliver.common.errors import EngineError
+from enjoliver.common.words import counted
 from scheduling.models import Cluster
 from scheduling.overview import Overview, read_loss, read_overview
 from scheduling.placementdocs import loss_document, overview_document, rules_document
@@ -92,10 +93,12 @@ class Command(BaseCommand):
             return
         verdict = "survives" if loss.quorum_survives else "is LOST"
         self.stdout.write(
-            f"{loss.domain} fails: {len(loss.members_lost)} members of the control plane, "
-            f"{loss.nodes_lost} nodes and {loss.spares_lost} spares are gone.\n"
-            f"{loss.members_left} members are left, {loss.quorum} needed: the quorum {verdict}. "
-            f"{loss.nodes_left} nodes are left."
+            f"{loss.domain} fails: {counted(len(loss.members_lost), 'member')} of the control "
+            f"plane, {counted(loss.nodes_lost, 'node')} and "
+            f"{counted(loss.spares_lost, 'spare')} are gone.\n"
+            f"{counted(loss.members_left, 'member is', 'members are')} left, {loss.quorum} needed: "
+            f"the quorum {verdict}. "
+            f"{counted(loss.nodes_left, 'node is', 'nodes are')} left."
         )
 
     def _rules(self, cluster: Cluster, options: Mapping[str, Any]) -> None:
@@ -135,7 +138,7 @@ def _describe(overview: Overview) -> list[str]:
         lines.append(
             f"  {spread.level}: {spread.score} of 100; the quorum {survives} the loss of any one"
         )
-    lines.append(f"spares of the control plane: {len(overview.spares)} machines are kept free")
+    lines.append(f"spares of the control plane: {len(overview.spares)} kept free")
     lines.append(f"nodes: {overview.node_count}")
     lines += [f"  {count} in {name or 'no known place'}" for name, count in _items(overview)]
     lines += [f"waiting: {count} ({code})" for code, count in overview.waiting.items()]
