@@ -19,7 +19,7 @@ def maintenance_machine_ids(
     machine_ids: Collection[int] | None = None, now: datetime | None = None
 ) -> set[int]:
     """Who of `machine_ids` (default: of all) is in maintenance at `now`; one query."""
-    rows = _present(now or timezone.now()).order_by()
+    rows = present_maintenance(now or timezone.now()).order_by()
     if machine_ids is not None and len(machine_ids) <= MANY:
         rows = rows.filter(pk__in=machine_ids)
     found = set(rows.values_list("pk", flat=True))
@@ -28,11 +28,12 @@ def maintenance_machine_ids(
 
 def maintenance_refusal(machine: Machine) -> str | None:
     """Why a machine in maintenance gets no leave to change, for `add_refusal`; None for others."""
-    row = _present(timezone.now()).filter(pk=machine.pk).first()
+    row = present_maintenance(timezone.now()).filter(pk=machine.pk).first()
     return f"in maintenance by {row.started_by}: {row.reason}" if row else None
 
 
-def _present(now: datetime) -> QuerySet[Maintenance]:
+def present_maintenance(now: datetime) -> QuerySet[Maintenance]:
+    """Maintenance that is in force at `now`."""
     return Maintenance.objects.filter(Q(until_at=None) | Q(until_at__gt=now))
 
 
@@ -43,5 +44,5 @@ def is_muted(machine_id: int) -> bool:
 
 def maintenance_reasons() -> dict[int, str]:
     """Why machines in maintenance get no role now, for scheduling's `add_kept_back`."""
-    rows = _present(timezone.now()).order_by()
+    rows = present_maintenance(timezone.now()).order_by()
     return {row.pk: f"in maintenance by {row.started_by}: {row.reason}" for row in rows}

@@ -37,12 +37,6 @@ class Member:
     domain: str = ""
     is_control_plane: bool = False
 
-    @property
-    def lone_domain(self) -> str:
-        """Its failure domain, where an unknown one may be any: each is counted as one of its own,
-        so that two machines of unknown places are never taken for one domain."""
-        return self.domain or f"?{self.machine_id}"
-
 
 @dataclass(frozen=True, slots=True)
 class ControlPlane:
@@ -76,12 +70,101 @@ class ControlPlane:
         return ""
 
 
-@dataclass(slots=True)
-class Budget:
-    """The machines of one policy that are away, and who else may go.
+class _Limited:
+    """What the limits say to one more machine, by numbers alone: whoever counts may ask.
 
     `total` machines in service are the policy's; per cent are counted of them, and those of a
-    domain of `domain_sizes`. `away` are those that are away already, for whatever reason.
+    domain of `domain_sizes`. `in_domain` says how many of each domain are away.
+    """
+
+    __slots__ = ()
+    limits: Limits
+    total: int
+    domain_sizes: Mapping[str, int]
+    in_domain: Mapping[str, int]
+
+    @property
+    def most(self) -> int:
+        """How many may be away at once."""
+        return self.limits.max_unavailable.of(self.total)
+
+    def _refuse(self, member: Member, number: int, *, is_counted: bool, exceeded: str) -> str:
+        """Why `member` must not go while `number` are away, it among them if `is_counted`."""
+        added = 0 if is_counted else 1
+        if number + added > self.most:
+            return (
+                f"{number} of {self.total} machines are unavailable, and max_unavailable "
+                f"{self.limits.max_unavailable} allows {self.most}"
+            )
+        if exceeded or self._room(member.domain) < added:
+            return exceeded or self._say_full(member.domain)
+        return self._refuse_by_domains(member, added)
+
+    def _find_exceeded(self) -> str:
+        """The first domain with more away than it may have. Then nobody goes, also not elsewhere:
+        more is away than the policy allows."""
+        if self.limits.per_domain is None:
+            return ""
+        full = (name for name in sorted(self.in_domain) if self._room(name) < 0)
+        return next((self._say_full(name) for name in full), "")
+
+    def _room(self, domain: str) -> int:
+        """How many more of `domain` may go away; below 0 when there are too many already."""
+        if self.limits.per_domain is None:
+            return self.total + 1
+        most = self.limits.per_domain.of(self.domain_sizes.get(domain, 1))
+        return most - self.in_domain.get(domain, 0)
+
+    def _say_full(self, domain: str) -> str:
+        number = self.in_domain.get(domain, 0)
+        return (
+            f"{number} machines of {domain or 'no known domain'} are unavailable, "
+            f"and max_unavailable_per_domain {self.limits.per_domain} allows "
+            f"{number + self._room(domain)}"
+        )
+
+    def _refuse_by_domains(self, member: Member, added: int) -> str:
+        """An unknown place may be any: each counts as a domain of its own, so that two machines of
+        unknown places are never taken for one domain."""
+        most = self.limits.max_domains
+        if not most:
+            return ""
+        known = sorted(name for name in self.in_domain if name)
+        unknown = self.in_domain.get("", 0)
+        is_further = member.domain not in known if member.domain else added > 0
+        if len(known) + unknown + is_further <= most:
+            return ""
+        shown = ", ".join([*known[:3], *([f"{unknown} unknown places"] if unknown else [])])
+        return f"machines of {shown} are unavailable, and max_domains allows {most} at once"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally(_Limited):
+    """How many machines of one policy are away, as a database counts them: for one question.
+
+    `in_domain` counts every machine that is away once; `control_plane` matters to its members only.
+    """
+
+    limits: Limits
+    total: int
+    domain_sizes: Mapping[str, int]
+    in_domain: Mapping[str, int]
+    control_plane: ControlPlane
+
+    def refusal(self, member: Member, *, is_counted: bool) -> str:
+        """Why `member`, who is among those that are away if `is_counted`, must not go; "" when it
+        may. The same answer as that of a `Budget` with the same machines away."""
+        number = sum(self.in_domain.values())
+        exceeded = self._find_exceeded()
+        refused = self._refuse(member, number, is_counted=is_counted, exceeded=exceeded)
+        return refused or _refuse_in_plane(self.control_plane, member, self.limits)
+
+
+@dataclass(slots=True)
+class Budget(_Limited):
+    """The machines of one policy that are away, and who else may go: for many questions.
+
+    `away` are those that are away already, for whatever reason.
     """
 
     limits: Limits
@@ -89,28 +172,14 @@ class Budget:
     domain_sizes: Mapping[str, int]
     away: dict[int, Member]
     control_plane: ControlPlane
-    _in_domain: Counter[str] = field(default_factory=Counter, repr=False)
-    _domains: Counter[str] = field(default_factory=Counter, repr=False)
-    _exceeded: str = ""
+    in_domain: Counter[str] = field(default_factory=Counter, init=False, repr=False)
+    _exceeded: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         self.away = dict(self.away)
-        for member in self.away.values():
-            self._count(member)
-        # `take` lets no domain exceed its limit, so whether one does is known from the start. Then
-        # nobody goes, also not elsewhere: more is away than the policy allows.
-        self._exceeded = next(
-            (self._say_full(domain) for domain in self._in_domain if self._room(domain) < 0), ""
-        )
-
-    def _count(self, member: Member) -> None:
-        self._in_domain[member.domain] += 1
-        self._domains[member.lone_domain] += 1
-
-    @property
-    def most(self) -> int:
-        """How many may be away at once."""
-        return self.limits.max_unavailable.of(self.total)
+        self.in_domain.update(member.domain for member in self.away.values())
+        # `take` lets no domain exceed its limit, so whether one does is known from the start.
+        self._exceeded = self._find_exceeded()
 
     @property
     def is_full(self) -> bool:
@@ -119,71 +188,37 @@ class Budget:
 
     def refusal(self, member: Member) -> str:
         """Why `member` must not go away now, given who is away; "" when it may."""
-        return (
-            self._refuse_by_number(member)
-            or self._refuse_by_domain(member)
-            or self._refuse_by_domains(member)
-            or self._refuse_by_control_plane(member)
+        is_counted = member.machine_id in self.away
+        refused = self._refuse(
+            member, len(self.away), is_counted=is_counted, exceeded=self._exceeded
         )
+        return refused or _refuse_in_plane(self.control_plane, member, self.limits)
 
     def take(self, member: Member) -> str:
         """Let `member` go away; "" when it is counted now, else why it must not go."""
         refusal = self.refusal(member)
-        if refusal:
-            return refusal
+        if not refusal:
+            self.keep(member)
+        return refusal
+
+    def keep(self, member: Member) -> None:
+        """Count `member` among those that are away, whatever the limits say: nobody can call it
+        back."""
         if member.machine_id not in self.away:
             self.away[member.machine_id] = member
-            self._count(member)
+            self.in_domain[member.domain] += 1
+            if self._room(member.domain) < 0:
+                self._exceeded = self._exceeded or self._say_full(member.domain)
         if member.is_control_plane:
             plane = self.control_plane
             moving = plane.moving | {member.machine_id}
             self.control_plane = ControlPlane(plane.size, plane.available, moving)
+
+
+def _refuse_in_plane(plane: ControlPlane, member: Member, limits: Limits) -> str:
+    if not member.is_control_plane:
         return ""
-
-    def _added(self, member: Member) -> int:
-        return 0 if member.machine_id in self.away else 1
-
-    def _refuse_by_number(self, member: Member) -> str:
-        if len(self.away) + self._added(member) <= self.most:
-            return ""
-        return (
-            f"{len(self.away)} of {self.total} machines are unavailable, and max_unavailable "
-            f"{self.limits.max_unavailable} allows {self.most}"
-        )
-
-    def _refuse_by_domain(self, member: Member) -> str:
-        if self._exceeded or self._room(member.domain) < self._added(member):
-            return self._exceeded or self._say_full(member.domain)
-        return ""
-
-    def _room(self, domain: str) -> int:
-        """How many more of `domain` may go away; below 0 when there are too many already."""
-        if self.limits.per_domain is None:
-            return self.total + 1
-        return self.limits.per_domain.of(self.domain_sizes.get(domain, 1)) - self._in_domain[domain]
-
-    def _say_full(self, domain: str) -> str:
-        return (
-            f"{self._in_domain[domain]} machines of {domain or 'no known domain'} are unavailable, "
-            f"and max_unavailable_per_domain {self.limits.per_domain} allows "
-            f"{self._in_domain[domain] + self._room(domain)}"
-        )
-
-    def _refuse_by_domains(self, member: Member) -> str:
-        most = self.limits.max_domains
-        if not most or len({*self._domains, member.lone_domain}) <= most:
-            return ""
-        known = sorted(name for name in self._domains if not name.startswith("?"))
-        unknown = len(self._domains) - len(known)
-        shown = ", ".join([*known[:3], *([f"{unknown} unknown places"] if unknown else [])])
-        return f"machines of {shown} are unavailable, and max_domains allows {most} at once"
-
-    def _refuse_by_control_plane(self, member: Member) -> str:
-        if not member.is_control_plane:
-            return ""
-        return self.control_plane.refusal(
-            member.machine_id, accepts_downtime=self.limits.accepts_downtime
-        )
+    return plane.refusal(member.machine_id, accepts_downtime=limits.accepts_downtime)
 
 
 def admit(budget: Budget, members: Iterable[Member]) -> tuple[list[Member], dict[int, str]]:

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from lifecycle.maintained import maintenance_machine_ids
 from lifecycle.models import MachineStrategy, PolicyMember, RollingPolicy, RolloutMachine, Slot
-from lifecycle.rules.budget import Member
 from lifecycle.rules.states import (
     ACTIVE_STATES,
     DONE,
@@ -20,7 +19,7 @@ from lifecycle.rules.states import (
     UPDATING,
     WAITING,
 )
-from lifecycle.services.away import read_budget
+from lifecycle.services.counting import budget_refusal
 from lifecycle.services.holds import gates_reason, hold_reason
 from lifecycle.services.membership import group_name
 from machines.models import Machine
@@ -48,8 +47,8 @@ def read_policy_leave(
 ) -> PolicyLeave:
     """What `machine`, which belongs to `policy`, may do now.
 
-    A machine whose turn it is not costs two queries; one that is open about fifteen, over rows of
-    machines that are away.
+    A machine whose turn it is not costs two queries; one that is open seven, which count in the
+    database who is away (`lifecycle.services.counting`).
     """
     strategy = own.strategy if own and own.is_enabled else policy.strategy
     member = PolicyMember.objects.filter(pk=machine.pk, policy=policy).first()
@@ -88,7 +87,8 @@ def _refuse(
         or hold_reason(policy, now)
         or gates_reason(policy.pk, now)
         or _refuse_in_maintenance(machine, now)
-        or _refuse_by_budget(policy, member, now)
+        # It counts among the unavailable already, as everybody who was let go.
+        or budget_refusal(policy, member, now)
     )
 
 
@@ -116,10 +116,3 @@ def _refuse_by_place(machine: Machine, place: RolloutMachine) -> str:
 
 def _refuse_in_maintenance(machine: Machine, now: datetime) -> str:
     return "it is in maintenance" if maintenance_machine_ids([machine.pk], now) else ""
-
-
-def _refuse_by_budget(policy: RollingPolicy, member: PolicyMember, now: datetime) -> str:
-    """It counts among the unavailable already, as everybody who was let go; so this says whether
-    more are away than the policy allows."""
-    budget = read_budget(policy, now)
-    return budget.refusal(Member(member.machine_id, member.domain, member.is_control_plane))

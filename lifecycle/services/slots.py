@@ -57,12 +57,13 @@ def lock_slot(*, identity: ClientIdentity, now: datetime | None = None) -> None:
         raise _elsewhere()
     now = now or timezone.now()
     for _ in range(_TRIES):
-        group, semaphore = _read(identity.group)
+        group = _find_group(identity.group)
         if group.policy_id is not None:
             machine = machine_behind(identity.id)
             if take_policy_slot(group=group, identity=identity, machine=machine, now=now):
                 return
             continue
+        semaphore = _semaphore_of(group)
         try:
             wanted = semaphore.recursive_lock(identity.id)
         except SemaphoreFull:
@@ -83,7 +84,8 @@ def unlock_slot(*, identity: ClientIdentity, now: datetime | None = None) -> Non
     """
     now = now or timezone.now()
     for _ in range(_TRIES):
-        group, semaphore = _read(identity.group)
+        group = _find_group(identity.group)
+        semaphore = _semaphore_of(group)
         if semaphore.unlock_if_held(identity.id) == semaphore:
             if settings.FLEETLOCK_URL:
                 raise _elsewhere()
@@ -114,15 +116,19 @@ def release_slot(*, slot: Slot, actor: str, reason: str, now: datetime | None = 
     raise _contended()
 
 
-def _read(name: str) -> tuple[LockGroup, Semaphore]:
-    """A group and who holds its slots; the version is read first, for the compare-and-swap."""
+def _find_group(name: str) -> LockGroup:
     group = LockGroup.objects.filter(name=name).select_related("policy").first()
     if group is None and name == DEFAULT_GROUP:
         group = LockGroup.objects.get_or_create(name=name)[0]
     if group is None:
         raise InvalidInput(f"there is no group {name}", kind="unknown_group")
+    return group
+
+
+def _semaphore_of(group: LockGroup) -> Semaphore:
+    """Who holds its slots, read after its version: the compare-and-swap is on that."""
     holders = group.held.order_by().values_list("holder", flat=True)
-    return group, Semaphore(group.slots, frozenset(holders))
+    return Semaphore(group.slots, frozenset(holders))
 
 
 def _swap(group: LockGroup) -> bool:

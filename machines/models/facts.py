@@ -46,6 +46,12 @@ class Machine(models.Model):
         indexes = [
             models.Index(fields=["state", "state_at"], name="machine_state"),
             models.Index(fields=["created_at"], name="machine_created"),
+            # Few, and looked for each time that a machine asks whether it may change.
+            models.Index(
+                fields=["reinstall_requested_at"],
+                condition=models.Q(reinstall_requested_at__isnull=False),
+                name="machine_reinstalls",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -47,4 +47,4 @@ def test_an_idle_step_and_a_leave_are_cheap():
     opened = next(m for m in world.workers if world.place(m).state == "open")
     other = next(m for m in world.workers if m != opened)
     assert queries_of(lambda: world.leave(other)) <= 5
-    assert queries_of(lambda: world.leave(opened)) <= 22
+    assert queries_of(lambda: world.leave(opened)) <= 12

@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifecycle.rules.amounts import Amount
-from lifecycle.rules.budget import Budget, ControlPlane, Limits, Member, admit, quorum_of
+from lifecycle.rules.budget import (
+    Budget,
+    ControlPlane,
+    Limits,
+    Member,
+    Tally,
+    admit,
+    quorum_of,
+)
 from lifecycle.tests.rules.snapshots import breaks
 
 amounts = st.builds(Amount, st.integers(1, 6)) | st.builds(
@@ -70,6 +78,18 @@ def test_a_refusal_counts_nobody(members, limits):
         before = dict(one.away)
         if one.take(member):
             assert one.away == before
+
+
+@given(fleets, limits, st.sets(st.integers(0, 19), max_size=9))
+def test_a_tally_of_who_is_away_refuses_whom_the_budget_refuses_and_says_the_same(
+    members, limits, away
+):
+    one = budget(members, {pk for pk in away if pk < len(members)}, limits)
+    counted = Counter(member.domain for member in one.away.values())
+    tally = Tally(limits, one.total, one.domain_sizes, counted, one.control_plane)
+    for member in members:
+        is_counted = member.machine_id in one.away
+        assert tally.refusal(member, is_counted=is_counted) == one.refusal(member)
 
 
 def test_a_quorum_is_more_than_half():
