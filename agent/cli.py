@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -23,7 +24,7 @@ from agent.report import Reporter, ready
 from agent.run import Run, make_run
 from agent.status import as_words, read_status
 from agent.statuspage import status_page
-from agent.waits import Stopped
+from agent.waits import Clock, Stopped
 
 logger = logging.getLogger("enjoliver-agent")
 USAGE_ERROR = 2
@@ -139,12 +140,21 @@ def _prepared(config: Config, verb: str) -> Iterator[Run]:
         raise BadSetting("ENJOLIVER_API_URI is missing: where is the engine?")
     run = make_run(config, verb)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: run.clock.stop.set())
+        signal.signal(number, lambda *_: stop_soon(run.clock))
     run.teller.start()
     try:
         yield run
     finally:
         run.teller.stop()
+
+
+def stop_soon(clock: Clock) -> None:
+    """Tell the agent to end, from a signal's handler.
+
+    By a thread: the handler runs between two lines of whatever the main thread does, also of the
+    event's own methods, whose lock it would wait for until the process is killed.
+    """
+    threading.Thread(target=clock.stop.set, name="stop", daemon=True).start()
 
 
 def _not_yet(config: Config, options: argparse.Namespace) -> int:

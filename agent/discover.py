@@ -38,6 +38,8 @@ def discover(run: Run, *, is_once: bool = False) -> bool:
         except (NotNow, Unreachable) as error:
             reason, at_least = waiting_reason(error)
             run.journal.say("reporting", reason)
+        except OSError as error:  # a device that went away while it was looked at
+            run.journal.say("reporting", f"its facts cannot be read ({error})")
         run.clock.pause(backoff.next_pause(at_least))
 
 

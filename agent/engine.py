@@ -117,7 +117,7 @@ class Engine:
         """True when the engine would send this machine to its disk: installed, no reinstall."""
         query = f"uuid={uuid}&mac={mac.replace(':', '-')}"
         answer = self._client.get(f"{self.api}/ipxe?{query}")
-        if answer.status != 200:
+        if answer.status != 200 or not answer.body.startswith(b"#!ipxe"):
             raise _not_now("whether it shall be installed again is not known", answer)
         return b"sanboot" in answer.body and b"\nkernel" not in answer.body
 

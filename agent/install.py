@@ -7,6 +7,7 @@ without harm; after a loss of power in the discovery system, the claim on the di
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from agent.waits import Backoff
 
 _MEMORY = "install"
 CONFIG_FILE = "install.ign"
+_LOCK = "install.lock"
 _FAILURES_FACTOR = 10
 """After a failed install the pauses are so much longer than those of other waits."""
 
@@ -37,8 +39,24 @@ class Installer:
     platform: Platform
 
     def work(self) -> bool:
-        """All of it; False when the machine has no identity. Goes on where it was interrupted."""
+        """All of it; False when the machine has no identity. Goes on where it was interrupted.
+
+        One at a time: the gate would grant a second process of the same machine as well.
+        """
         read_wish(self.run.config)  # a setting that cannot be used is said before any work
+        with ExitStack() as stack:
+            self.run.until_done("waiting", lambda: self._enter(stack))
+            return self._work()
+
+    def _enter(self, stack: ExitStack) -> None:
+        try:
+            stack.enter_context(self.run.store.locked(_LOCK, is_patient=False))
+        except BlockingIOError:
+            raise NotNow("another process of the agent installs this machine") from None
+        except OSError as error:
+            raise NotNow(_unkept(error)) from error
+
+    def _work(self) -> bool:
         pause = self.run.config.longest_pause_seconds * _FAILURES_FACTOR
         failures = Backoff(pause / 20, pause, self.run.dice)
         while True:
@@ -48,6 +66,8 @@ class Installer:
             except NoIdentity as error:
                 self.run.journal.say("failed", str(error))
                 return False
+            except OSError as error:  # what concerns the disk to be written to is reported
+                self.run.journal.say("failed", _unkept(error))
             self.run.clock.pause(failures.next_pause())
 
     def _try(self, who: Identity) -> bool:
@@ -85,12 +105,17 @@ class Installer:
             with kept_grant(self.run, query, grant):
                 memory = self._write(who, memory)
         except (NoDisk, PlatformFailed, OSError) as error:
+            self.run.clock.check()  # whoever ends the agent ends its installer, too
             return self._keep(memory, step="failed", reason=str(error))
         return self._keep(memory, step="succeeded")
 
     def _write(self, who: Identity, memory: dict[str, Any]) -> dict[str, Any]:
         """Choose the disk and run the installer; raises NoDisk, PlatformFailed or OSError."""
         candidate = self._choose_disk(who)
+        if candidate.is_own:
+            self._check_wanted(who, candidate)
+            if self._choose_disk(who) != candidate:  # that may have taken hours
+                raise NoDisk(f"{candidate.disk.path} is not what it was a moment ago")
         device = device_of(self.run, candidate.disk)
         memory = self._keep(memory, step="writing", disk=candidate.disk.path)
         self.run.journal.say("installing", f"on {candidate.disk.path}")
@@ -132,16 +157,16 @@ class Installer:
     def _choose_disk(self, who: Identity) -> Candidate:
         listed = disks.read(self.run.sources)
         wish = read_wish(self.run.config)
-        chosen = choose([look_at(self.run, self.platform, disk, who.uuid) for disk in listed], wish)
-        if chosen.is_own and self.run.until_done("disk", lambda: self._boots_its_disk(who)):
+        return choose([look_at(self.run, self.platform, disk, who.uuid) for disk in listed], wish)
+
+    def _check_wanted(self, who: Identity, chosen: Candidate) -> None:
+        """Raises NoDisk for an own install that the engine would let the machine boot from."""
+        engine = self.run.engine
+        if self.run.until_done("disk", lambda: engine.boots_its_disk(who.uuid, who.mac)):
             raise NoDisk(
                 f"{chosen.disk.path} carries this machine's install, and the engine did not ask "
                 "for another one: it would let the machine boot from it"
             )
-        return chosen
-
-    def _boots_its_disk(self, who: Identity) -> bool:
-        return self.run.engine.boots_its_disk(who.uuid, who.mac)
 
     def _report(self, outcome: str, memory: dict[str, Any]) -> None:
         query, attempt = str(memory["query"]), str(memory["attempt"])
@@ -159,6 +184,10 @@ class Installer:
 
         self.run.until_done("rebooting", restart)
         return True
+
+
+def _unkept(error: OSError) -> str:
+    return f"its state cannot be kept ({error.strerror})"
 
 
 def look_at(run: Run, platform: Platform, disk: disks.Disk, uuid: str) -> Candidate:

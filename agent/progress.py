@@ -119,7 +119,7 @@ class Teller:
             self.send(word)
         except NoIdentity as error:
             logger.debug("the engine is not told: %s", error)
-        except (NotNow, Unreachable) as error:
+        except (NotNow, Unreachable, OSError) as error:
             logger.debug("the engine was not told: %s", error)
             if not (isinstance(error, NotNow) and 400 <= error.status < 500):
                 with self._news:

@@ -42,6 +42,13 @@ _MARKS: tuple[tuple[str, int, bytes], ...] = (
 _TAIL_MARKS: tuple[tuple[str, int, bytes], ...] = (
     ("a partition table (second GPT)", 512, b"EFI PART"),
     ("a partition table (second GPT, 4 KiB sectors)", 4096, b"EFI PART"),
+    ("a RAID member (Intel firmware)", 1024, b"Intel Raid ISM Cfg Sig. "),
+    ("a RAID member (Intel firmware)", 8192, b"Intel Raid ISM Cfg Sig. "),
+    *(
+        ("a RAID member (DDF firmware)", back, mark)
+        for back in (512, 257 * 512)
+        for mark in (b"\xde\x11\xde\x11", b"\x11\xde\x11\xde")
+    ),
 )
 _ZFS = (b"\x0c\xb1\xba\x00\x00\x00\x00\x00", b"\x00\x00\x00\x00\x00\xba\xb1\x0c")
 _MD_ENDS = (b"\xfc\x4e\x2b\xa9", b"\xa9\x2b\x4e\xfc")
@@ -60,8 +67,11 @@ def find_signatures(head: bytes, tail: bytes) -> tuple[str, ...]:
     """The kinds of data in the first and the last MiB of a disk."""
     found = [name for name, at, mark in _MARKS if head[at : at + len(mark)] == mark]
     found += [name for name, back, mark in _TAIL_MARKS if _at_end(tail, back, len(mark)) == mark]
-    if any(head[at : at + 8] in _ZFS for at in range(128 << 10, 256 << 10, 1024)):
+    # ZFS keeps two labels at the start and two at the end; a disk may have lost either.
+    if any(head[at : at + 8] in _ZFS for at in range(128 << 10, 512 << 10, 1024)):
         found.append("a ZFS member")
+    if any(tail[at : at + 8] in _ZFS for at in range(0, len(tail), 512)):
+        found.append("a ZFS member (at the end)")
     # md 0.90 lies at a multiple of 64 KiB, md 1.0 at one of 4 KiB, both near the end.
     if any(tail[at : at + 4] in _MD_ENDS for at in range(0, len(tail), 512)):
         found.append("a RAID member (md at the end)")

@@ -45,12 +45,15 @@ class StateStore:
         remove_durably(self.folder / name)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """For the time of the block no other process of the agent changes what is kept."""
+    def locked(self, name: str = "lock", *, is_patient: bool = True) -> Iterator[None]:
+        """For the time of the block no other process of the agent changes what is kept.
+
+        Raises OSError; when not `is_patient` also BlockingIOError, while another process is inside.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if is_patient else fcntl.LOCK_NB))
             yield
         finally:
             os.close(handle)  # the kernel drops the lock, also when the process is killed

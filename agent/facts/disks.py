@@ -21,7 +21,8 @@ class Disk:
     """One disk.
 
     `content`: what is on it, in words; `parts`: label and path of each partition; `mounts`: where
-    it or a part of it is mounted.
+    it or a part of it is mounted; `volumes`: what may reach over several disks: volumes, arrays,
+    paths, and partitions that are members of one.
     """
 
     path: str
@@ -34,6 +35,7 @@ class Disk:
     content: tuple[str, ...] = ()
     parts: tuple[tuple[str, str], ...] = ()
     mounts: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
 
 
 def parse(text: str) -> list[Disk]:
@@ -62,6 +64,7 @@ def _disk(device: Mapping[str, Any]) -> Disk:
         content=_content(device, below),
         parts=tuple(_part(child) for child in below if child.get("type") == "part"),
         mounts=tuple(mount for one in [device, *below] for mount in _mounts(one)),
+        volumes=tuple(clean(one.get("name"), 120) for one in below if _is_volume(one)),
     )
 
 
@@ -77,6 +80,11 @@ def _part(child: Mapping[str, Any]) -> tuple[str, str]:
     return clean(child.get("partlabel"), 64), clean(child.get("path"), 255)
 
 
+def _is_volume(child: Mapping[str, Any]) -> bool:
+    kind = str(child.get("fstype") or "")
+    return child.get("type") != "part" or kind.endswith(_MEMBER) or kind in _MEMBERS
+
+
 def _content(device: Mapping[str, Any], below: list[dict[str, Any]]) -> tuple[str, ...]:
     found = [f"a {device[key]} {words}" for key, words in _SIGNATURES.items() if device.get(key)]
     for child in below:
@@ -85,6 +93,8 @@ def _content(device: Mapping[str, Any], below: list[dict[str, Any]]) -> tuple[st
     return tuple(clean(words, 120) for words in found)
 
 
+# As libblkid names what is a piece of something larger.
+_MEMBER, _MEMBERS = "_member", ("bcache", "ceph_bluestore", "drbd")
 _SIGNATURES = {"pttype": "partition table", "fstype": "signature"}
 
 

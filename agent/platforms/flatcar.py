@@ -54,9 +54,10 @@ class FlatcarPlatform:
         return self._config.root / "oem/config.ign"
 
     def is_own_layout(self, disk: Disk, found: Probe) -> bool:
-        """Flatcar's partitions, and no other one."""
-        labels = {label for label, _ in disk.parts}
-        return labels >= _SURE_LABELS and labels <= LABELS
+        """Flatcar's partitions, each once, no other one, and nothing that spans disks."""
+        labels = [label for label, _ in disk.parts]
+        is_plain = len(labels) == len(set(labels)) and not disk.volumes
+        return is_plain and _SURE_LABELS <= set(labels) <= LABELS
 
     def read_owner(self, disk: Disk, found: Probe) -> str:
         """The UUID in the config on the disk's OEM partition."""
@@ -94,7 +95,12 @@ class FlatcarPlatform:
         if strategy == "kexec" and not self._load_kernel():
             action = "reboot"
         command = ["systemctl", action]
-        self._check(command, run(command, seconds=self._config.apply_seconds))
+        result = run(command, seconds=self._config.apply_seconds)
+        if action == "kexec" and not result.is_good:
+            logger.warning("kexec: %s; rebooting instead", result.sentence())
+            command = ["systemctl", "reboot"]
+            result = run(command, seconds=self._config.apply_seconds)
+        self._check(command, result)
 
     def _load_kernel(self) -> bool:
         kernel, line = kexec_arguments(

@@ -34,6 +34,8 @@ class LabPlatform:
 
     def is_own_layout(self, disk: Disk, found: Probe) -> bool:
         """The mark and no partition, or partitions of the lab's labels only."""
+        if disk.volumes:
+            return False
         if not disk.parts:
             return found.head.startswith(MARK)
         return bool(self._labels) and {label for label, _ in disk.parts} <= self._labels

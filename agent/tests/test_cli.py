@@ -107,6 +107,23 @@ def read(url):
         return answer.read().decode()
 
 
+_SIGNALLED = """
+import os, signal
+from agent.cli import stop_soon
+from agent.waits import Clock
+clock = Clock()
+signal.signal(signal.SIGTERM, lambda *_: stop_soon(clock))
+with clock.stop._cond:  # as inside of Event.wait
+    os.kill(os.getpid(), signal.SIGTERM)
+assert clock.stop.wait(20)
+"""
+
+
+def test_a_signal_in_the_middle_of_a_wait_does_not_hang_the_agent():
+    done = subprocess.run([sys.executable, "-c", _SIGNALLED], timeout=60, capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_taken_port_is_no_reason_to_stop(start, caplog):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"

@@ -90,6 +90,10 @@ def test_no_rule_ever_picks_a_disk_with_others_data(disks):
         (4096, b"\xfc\x4e\x2b\xa9", "RAID"),
         (0, b"LUKS\xba\xbe", "LUKS"),
         (131072, b"\x0c\xb1\xba\x00\x00\x00\x00\x00", "ZFS"),
+        ((64 << 20) - (384 << 10), b"\x0c\xb1\xba\x00\x00\x00\x00\x00", "ZFS"),
+        ((64 << 20) - 1024, b"Intel Raid ISM Cfg Sig. 1.3.00", "Intel"),
+        ((64 << 20) - 512, b"\xde\x11\xde\x11", "DDF"),
+        ((64 << 20) - 257 * 512, b"\x11\xde\x11\xde", "DDF"),
     ],
 )
 def test_signatures_of_data_are_seen_in_the_bytes(tmp_path, at, mark, name):

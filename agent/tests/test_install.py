@@ -1,5 +1,6 @@
 """Install: one disk, once, whatever happens in between."""
 
+import errno
 import shutil
 import threading
 import time
@@ -8,7 +9,9 @@ import pytest
 
 from agent.engine import Grant
 from agent.install import Installer
+from agent.platforms.base import PlatformFailed
 from agent.platforms.lab import MARK
+from agent.progress import Word
 from agent.tests.engines import FakeEngine, role_config
 from agent.tests.killing import FakePlatform, Guillotine, Killed, dying_run
 from agent.tests.machines import GIB, UUID, FakeMachine, ScriptedClock
@@ -205,6 +208,87 @@ def test_another_machines_install_is_never_overwritten(scene):
     with pytest.raises(Stopped):
         scene.installer(pauses=0).work()
     assert scene.platform.installs == []
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>sign in</html>", b'{"kind": "odd"}'])
+def test_only_a_boot_script_says_that_a_reinstall_is_wanted(scene, answer):
+    """A 200 of anybody else must not cost the machine its install."""
+    put(scene.system, install_of(UUID))
+    whole = scene.engine.answer
+
+    def lying(method, path, body, headers):
+        if path.startswith("/ipxe"):
+            return 200, answer, {}
+        return whole(method, path, body, headers)
+
+    scene.engine.answer = lying
+    with pytest.raises(Stopped):
+        scene.installer(pauses=3).work()
+    assert "is not known" in scene.status()["reason"]
+    assert scene.platform.installs == []
+
+
+def test_a_disk_that_changed_while_the_engine_was_asked_is_not_written_to(scene):
+    """Names may change hands while the engine is away for hours."""
+    put(scene.system, install_of(UUID))
+    whole = scene.engine.answer
+
+    def late(method, path, body, headers):
+        if path.startswith("/ipxe"):
+            put(scene.system, DATA)
+        return whole(method, path, body, headers)
+
+    scene.engine.answer = late
+    with pytest.raises(Stopped):
+        scene.installer(pauses=0).work()
+    assert scene.platform.installs == []
+    with scene.system.open("rb") as file:
+        assert file.read(4096) == DATA
+
+
+def test_two_processes_never_install_at_once(scene):
+    first, second = scene.installer(), scene.installer(pauses=2)
+    with first.run.store.locked("install.lock"), pytest.raises(Stopped):
+        second.work()
+    assert "another process" in scene.status()["reason"]
+    assert "GET /install-authorization" not in scene.engine.asked
+    assert scene.installer().work()
+
+
+def test_told_to_end_in_the_installer_it_reports_nothing_and_installs_again(scene):
+    """systemd ends the installer together with the agent: that is no failure of the disk."""
+    installer = scene.installer()
+
+    def ended(*arguments):
+        installer.run.clock.stop.set()
+        raise PlatformFailed("status -15")
+
+    whole, scene.platform.install = scene.platform.install, ended
+    with pytest.raises(Stopped):
+        installer.work()
+    assert scene.engine.installs == []
+    scene.platform.install = whole
+    assert scene.installer().work()
+    scene.assert_installed()
+
+
+def test_a_state_that_cannot_be_kept_is_said_and_tried_again(scene):
+    installer = scene.installer()
+    whole = installer.run.store.write_bytes
+    said: list[str] = []
+
+    def full(name, data):
+        if name == "install.ign" and not said:
+            said.append(name)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        whole(name, data)
+
+    installer.run.store.write_bytes = full
+    told: list[Word] = []
+    installer.run.journal._tell = told.append
+    assert installer.work()
+    assert "its state cannot be kept (No space left on device)" in {one.reason for one in told}
+    scene.assert_installed()
 
 
 def test_it_reports_until_the_engine_is_back(scene):

@@ -1,9 +1,11 @@
 """Platforms: which programs are called, and what is recognised as an own install."""
 
+import json
+
 import pytest
 
 from agent.config import BadSetting, Config
-from agent.facts.disks import Disk
+from agent.facts.disks import Disk, parse
 from agent.install import look_at
 from agent.platforms.base import PlatformFailed
 from agent.platforms.choice import find_platform
@@ -79,6 +81,15 @@ def test_kexec_runs_ignition_once_more_and_falls_back_to_a_reboot(tmp_path, prog
     assert called(tmp_path)[-1] == "systemctl poweroff"
 
 
+def test_a_kexec_that_systemd_refuses_becomes_a_reboot(tmp_path, programs):
+    FakeMachine(tmp_path / "root").write("proc/cmdline", "BOOT_IMAGE=/flatcar/vmlinuz-a")
+    log = tmp_path / "called"
+    refuse = f'#!/bin/sh\necho "systemctl $*" >> {log}\ntest $1 != kexec\n'
+    (programs / "systemctl").write_text(refuse)
+    FlatcarPlatform(config(tmp_path)).restart("kexec")
+    assert called(tmp_path)[1:] == ["systemctl kexec", "systemctl reboot"]
+
+
 def test_kernel_file_and_arguments_of_kexec():
     line = "BOOT_IMAGE=(hd0,gpt1)/flatcar/vmlinuz-b a=b flatcar.first_boot=detected"
     assert kexec_arguments(line, "") == (
@@ -101,6 +112,37 @@ def test_only_flatcars_partitions_and_no_other_are_an_install(tmp_path):
     assert not platform.is_own_layout(disk(*FLATCAR, ""), found)
     assert not platform.is_own_layout(disk("OEM"), found)
     assert not platform.is_own_layout(disk(), found)
+
+
+def test_what_spans_disks_is_no_install_whatever_its_labels_say(tmp_path):
+    """Labels are easily given: an array over a partition ROOT may be half of somebody's data."""
+    platform, found = FlatcarPlatform(config(tmp_path)), Probe(b"", ())
+    assert not platform.is_own_layout(disk(*FLATCAR, "ROOT"), found)
+    assert not platform.is_own_layout(disk(*FLATCAR, volumes=("md127",)), found)
+    lab = LabPlatform(config(tmp_path, AGENT_OWN_LABELS="LAB-ROOT"))
+    assert not lab.is_own_layout(disk("LAB-ROOT", volumes=("vg-data",)), found)
+    marked = Probe(MARK + UUID.encode() + b"\n", ())
+    assert not lab.is_own_layout(disk(volumes=("mpatha",)), marked)
+
+
+@pytest.mark.parametrize(
+    ("child", "is_volume"),
+    [
+        ({"type": "part", "fstype": "ext4"}, False),
+        ({"type": "part", "fstype": "crypto_LUKS"}, False),
+        ({"type": "part", "fstype": "linux_raid_member"}, True),
+        ({"type": "part", "fstype": "LVM2_member"}, True),
+        ({"type": "part", "fstype": "zfs_member"}, True),
+        ({"type": "part", "fstype": "ceph_bluestore"}, True),
+        ({"type": "mpath"}, True),
+        ({"type": "part", "children": [{"name": "vg-data", "type": "lvm"}]}, True),
+    ],
+)
+def test_what_spans_disks_is_known_by_lsblk(child, is_volume):
+    device = {"name": "sda", "type": "disk", "size": 20 * GIB}
+    said = {"blockdevices": [{**device, "children": [{"name": "sda1", **child}]}]}
+    (found,) = parse(json.dumps(said))
+    assert bool(found.volumes) == is_volume
 
 
 def test_the_owner_of_an_install_stands_in_its_config(tmp_path, programs):
