@@ -1,8 +1,8 @@
-"""May one more machine of a policy be away? Counted by the database, at the moment of the question.
+"""May a machine of a policy be away? Counted by the database, at the moment of the question.
 
-Every machine that is let go asks this, and as many are let go as the policy lets be away. So no rows
-come into the engine. What grows with the fleet is one look at the date of each report, which has no
-index for the sake of the reports, and, for limits in per cent, one count over keys. Who is
+Every machine that is let go asks this, and as many are let go as the policy lets be away. So no
+rows come into the engine. What grows with the fleet is one look at the date of each report, which
+has no index for the sake of the reports, and, for limits in per cent, one count over keys. Who is
 unavailable: `lifecycle.services.away`.
 """
 
