@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from enjoliver.common.passes import Pieces
 from lifecycle import services
 
 
@@ -14,8 +15,11 @@ def end_stalled_installs() -> None:
 @shared_task(name="lifecycle.tasks.look_after_machines", ignore_result=True)
 def look_after_machines() -> None:
     """Advance replacements, and end maintenance whose time is over."""
-    services.advance_replacements()
-    services.end_expired_maintenance()
+    pieces = Pieces()
+    for step in (services.advance_replacements, services.end_expired_maintenance):
+        with pieces.piece():
+            step()
+    pieces.finish()
 
 
 @shared_task(name="lifecycle.tasks.advance_rollouts", ignore_result=True)

@@ -18,6 +18,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from enjoliver.common.passes import Pieces
 from lifecycle.health import Ask, Result, check_health
 from lifecycle.models import HealthGate, HealthGateKind, HealthGateState
 from lifecycle.rules.health import HEALTHY, UNHEALTHY, Health, after_result, is_due
@@ -72,15 +73,19 @@ def _watched() -> list[HealthGate]:
 
 
 def _check(gates: Iterable[HealthGate], now: datetime, *, is_forced: bool) -> list[Checked]:
-    claims = [found for gate in gates if (found := _claim(gate, now, is_forced=is_forced))]
-    if not claims:
-        return []
-    by_gate = {claim.gate.pk: claim for claim in claims}
-    asks = [(claim.gate, _ask(claim.gate, now)) for claim in claims]
-    return [
-        Checked(gate, result, _store(by_gate[gate.pk], result, now, seconds))
-        for gate, result, seconds in _run(asks)
-    ]
+    """One that cannot be checked stops no other and has no new result; it is raised at the end."""
+    pieces, asks = Pieces(), list[tuple[_Claim, Ask]]()
+    for gate in gates:
+        with pieces.piece():
+            claim = _claim(gate, now, is_forced=is_forced)
+            if claim:
+                asks.append((claim, _ask(gate, now)))
+    checked = []
+    for claim, result, seconds in _run(asks):
+        with pieces.piece():
+            checked.append(Checked(claim.gate, result, _store(claim, result, now, seconds)))
+    pieces.finish()
+    return checked
 
 
 def _claim(gate: HealthGate, now: datetime, *, is_forced: bool) -> _Claim | None:
@@ -112,10 +117,12 @@ def _ask(gate: HealthGate, now: datetime) -> Ask:
     )
 
 
-def _run(asks: Sequence[tuple[HealthGate, Ask]]) -> Iterator[tuple[HealthGate, Result, float]]:
+def _run(asks: Sequence[tuple[_Claim, Ask]]) -> Iterator[tuple[_Claim, Result, float]]:
     """The results as they come, the quick ones first."""
+    if not asks:
+        return
     with ThreadPoolExecutor(min(MAX_THREADS, len(asks)), "health-gate") as pool:
-        running = {pool.submit(_timed, gate, ask): gate for gate, ask in asks}
+        running = {pool.submit(_timed, claim.gate, ask): claim for claim, ask in asks}
         for finished in as_completed(running):
             yield running[finished], *finished.result()
 

@@ -105,9 +105,13 @@ def apply_gates(*, policy: RollingPolicy, documents: Sequence[Mapping[str, Any]]
 
 
 def _store(gate: HealthGate, document: Mapping[str, Any]) -> None:
-    for name in _FIELDS:
-        setattr(gate, name, document[name])
-    gate.save()
+    values = {name: document[name] for name in _FIELDS}
+    for name, value in values.items():
+        setattr(gate, name, value)
+    if gate._state.adding:
+        gate.save()
+    elif not HealthGate.objects.filter(pk=gate.pk).update(**values):
+        raise Conflict(f"the health gate {gate} was removed just now")
     # A check that is under way writes nothing then: it asked what the gate no longer asks.
     HealthGateState.objects.filter(gate=gate).delete()
 

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from enjoliver.common.errors import Conflict, InvalidInput
+from enjoliver.common.passes import Pieces
 from lifecycle.maintained import maintenance_machine_ids, maintenance_refusal
 from lifecycle.models import Maintenance
 from lifecycle.services.members import loss_of_quorum
@@ -65,7 +66,8 @@ def start_maintenance(
         until = f" until {until_at:%Y-%m-%d %H:%M} UTC" if until_at else ""
         message = f"Maintenance{until}: {row.reason}"
         record_event(kind="maintenance_on", message=message, machine=machine, actor=actor)
-    return Maintenance.objects.get(pk=machine.pk)
+        # Here, where nobody can end it yet.
+        return Maintenance.objects.get(pk=machine.pk)
 
 
 def end_maintenance(*, machine: Machine, actor: str) -> bool:
@@ -79,10 +81,16 @@ def end_maintenance(*, machine: Machine, actor: str) -> bool:
 
 
 def end_expired_maintenance(*, now: datetime | None = None) -> int:
-    """Remove the rows whose time has come, with an event each; returns how many."""
+    """Remove the rows whose time has come, with an event each; returns how many. One that fails
+    stops no other, and is raised at the end."""
     now = now or timezone.now()
     due = Maintenance.objects.filter(until_at__lte=now).select_related("machine")
-    return sum(_expire(row, now) for row in due)
+    pieces, ended = Pieces(), 0
+    for row in due:
+        with pieces.piece():
+            ended += _expire(row, now)
+    pieces.finish()
+    return ended
 
 
 def _expire(row: Maintenance, now: datetime) -> bool:

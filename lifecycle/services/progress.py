@@ -68,7 +68,9 @@ def _since(before: AgentProgress | None, said: Said, now: datetime) -> datetime:
 
 
 def _has_room(machine: Machine, now: datetime) -> bool:
-    recent = Event.objects.filter(machine=machine, kind=EVENT_KIND, at__gt=now - timedelta(hours=1))
+    # What is later than now was told before the clock stepped back.
+    hour = (now - timedelta(hours=1), now + timedelta(hours=1))
+    recent = Event.objects.filter(machine=machine, kind=EVENT_KIND, at__range=hour)
     return recent[:EVENTS_AN_HOUR].count() < EVENTS_AN_HOUR
 
 
