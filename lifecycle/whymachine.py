@@ -28,7 +28,7 @@ from lifecycle.services import policy_of, read_leave
 from lifecycle.services.leave import active_place
 from lifecycle.services.snapshot import look_ahead
 from machines.models import Machine
-from matchbox_sync.models import DesiredConfig, Problem
+from matchbox_sync.models import ChangeState, DesiredConfig, PendingChange, Problem
 from scheduling.models import Assignment, Waiting
 
 QUIET = timedelta(minutes=5)
@@ -229,6 +229,19 @@ class _About:
 
     # --- what else ------------------------------------------------------------------------------
 
+    def _pending(self) -> list[str]:
+        """Content that would change its config, and waits for somebody."""
+        if self.assignment is None:
+            return []
+        rows = PendingChange.objects.filter(
+            cluster=self.assignment.cluster_id, closed_at=None, state=ChangeState.WAITING
+        )
+        return [
+            f"Change {row.pk} waits for approval: {row.summary}."
+            for row in rows
+            if self.assignment.profile in row.affected
+        ]
+
     def _details(self) -> list[str]:
         found = []
         if self.policy:
@@ -240,6 +253,7 @@ class _About:
                 f"here it is {self.place.state}, at place {self.place.position + 1}, stage "
                 f"{self.place.stage + 1}."
             )
+        found += self._pending()
         if self.report:
             found.append(f"Last report: {shown(self.report.reported_at)}.")
         if self.machine.pk in maintenance_machine_ids([self.machine.pk], self.now):

@@ -13,7 +13,7 @@ from django.urls import URLPattern, path, reverse
 from unfold.decorators import display
 
 from enjoliver.common.console import actor_of, reason_of
-from enjoliver.common.errors import EngineError
+from enjoliver.common.errors import EngineError, InvalidInput
 from machines.admin import ReportedAdmin
 from machines.admin.base import badge
 from matchbox_sync.models import ChangeState, PendingChange, PlanRun
@@ -24,6 +24,10 @@ _BADGES = {
     ChangeState.APPROVED.label: "success",
     ChangeState.REJECTED.label: "danger",
     ChangeState.SUPERSEDED.label: "info",
+}
+_SAYS = {
+    "approve": "approved: the next sync makes it a revision",
+    "reject": "rejected: it stays out of force for as long as templates or values say it",
 }
 _DECISIONS = {"approve": approve_change, "reject": reject_change}
 
@@ -71,13 +75,15 @@ class PendingChangeAdmin(ReportedAdmin):
         may = request.user.has_perm("matchbox_sync.change_pendingchange")
         if request.method != "POST" or not may or decision not in _DECISIONS:
             raise PermissionDenied
-        change = get_object_or_404(PendingChange, pk=pk)
+        change, reason = get_object_or_404(PendingChange, pk=pk), reason_of(request)
         try:
-            _DECISIONS[decision](change=change, actor=actor_of(request), reason=reason_of(request))
+            if decision == "reject" and not reason:
+                raise InvalidInput("Say why it is rejected: its author will want to know.")
+            _DECISIONS[decision](change=change, actor=actor_of(request), reason=reason)
         except EngineError as error:
             messages.error(request, error.value)
         else:
-            messages.success(request, f"{change}: {change.get_state_display()}.")
+            messages.success(request, f"Change {change.pk} is {_SAYS[decision]}.")
         return HttpResponseRedirect(
             reverse("admin:matchbox_sync_pendingchange_change", args=[change.pk])
         )

@@ -19,7 +19,7 @@ from enjoliver.common.errors import EngineError
 from machines.admin import ReportedAdmin
 from machines.admin.base import preformatted
 from matchbox_sync.models import DesiredConfig, Revision
-from matchbox_sync.services import roll_back
+from matchbox_sync.services import previous_content, roll_back
 from scheduling.valuefiles import format_values
 
 SHOWN_REVISIONS = 60
@@ -119,11 +119,13 @@ def _to(revision: Revision) -> HttpResponse:
 
 def _shown(revision: Revision) -> dict[str, Any]:
     others = Revision.objects.filter(cluster=revision.cluster_id).exclude(pk=revision.pk)
+    is_newest = getattr(revision, "is_newest", False)
     desired = DesiredConfig.objects.filter(config__revision=revision.pk)
     newest = DesiredConfig.objects.filter(newest__revision=revision.pk)
     return {
         "row": revision,
-        "is_newest": getattr(revision, "is_newest", False),
+        "is_newest": is_newest,
+        "earlier": previous_content(revision) if is_newest else None,
         "others": list(others.only("number", "cause")[:SHOWN_REVISIONS]),
         "desired": desired.count(),
         "newest": newest.count(),

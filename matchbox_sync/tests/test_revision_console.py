@@ -5,7 +5,14 @@ from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
 from matchbox_sync import running
-from matchbox_sync.models import DesiredConfig, PendingChange, PlanRun, PlanState, Revision
+from matchbox_sync.models import (
+    ChangeState,
+    DesiredConfig,
+    PendingChange,
+    PlanRun,
+    PlanState,
+    Revision,
+)
 from matchbox_sync.running import set_running_source
 from matchbox_sync.services import set_approval_rule, set_release_policy
 from matchbox_sync.services.revisions import release_at_once
@@ -73,6 +80,9 @@ def test_two_revisions_are_compared_from_a_revisions_page(admin_client, cluster,
     second = Revision.objects.get(number=2)
     shown = text(page(admin_client, "revision_change", second.pk))
     assert "Roll back to this revision" not in shown  # it is the one in force
+    first = reverse("admin:matchbox_sync_revision_change", args=[Revision.objects.get(number=1).pk])
+    assert 'To undo what it changed, roll back to <a class="text-primary-600' in shown
+    assert f'href="{first}">revision 1</a>' in shown
     assert "revision 1: " in shown
     sent = {"cluster": cluster.pk, "compare": "1", "with": "2", "revision": "2"}
     admin_client.post(reverse(REQUEST), sent)
@@ -104,15 +114,21 @@ def test_a_change_is_planned_approved_and_rejected_on_its_page(admin_client, clu
     finally:
         set_approval_rule(None)
     change = PendingChange.objects.get()
-    assert "Approve" in text(page(admin_client, "pendingchange_change", change.pk))
+    shown = text(page(admin_client, "pendingchange_change", change.pk))
+    assert "Approve" in shown
+    assert "No plan was made yet" in shown
     sent = {"cluster": cluster.pk, "pending": change.pk}
     admin_client.post(reverse(REQUEST), sent)
     run_plans()
     assert "The plan of" in text(page(admin_client, "pendingchange_change", change.pk))
     reject = reverse("admin:matchbox_sync_decide", args=[change.pk, "reject"])
-    assert "rejected" in text(admin_client.post(reject, {"reason": "not today"}, follow=True))
+    assert "Say why it is rejected" in text(admin_client.post(reject, {"reason": ""}, follow=True))
+    change.refresh_from_db()
+    assert change.state == ChangeState.WAITING
+    said = text(admin_client.post(reject, {"reason": "not today"}, follow=True))
+    assert f"Change {change.pk} is rejected: it stays out of force" in said
     approve = reverse("admin:matchbox_sync_decide", args=[change.pk, "approve"])
-    admin_client.post(approve)
+    assert "the next sync makes it a revision" in text(admin_client.post(approve, follow=True))
     assert "by now" in text(admin_client.post(approve, follow=True))
     assert sync(cluster).revision == 3
     shown = text(page(admin_client, "pendingchange_change", change.pk))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -24,6 +25,10 @@ from scheduling.services import preview_values, set_values, update_cluster
 from scheduling.services.clusters import RULES
 from scheduling.valuefiles import format_values, parse_values
 from scheduling.values import default_of
+
+_STYLE = 'style="padding: 0.25rem 1rem 0.25rem 0; text-align: left; vertical-align: top"'
+_CELL, _HEAD = f"<td {_STYLE}>{{}}</td>", f"<th {_STYLE}>{{}}</th>"
+_CODE = f"<td {_STYLE}><code>{{}}</code></td>"
 
 
 class ClusterForm(forms.ModelForm):  # type: ignore[type-arg] # no generics at run time
@@ -105,11 +110,11 @@ class ClusterAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyped
         overview = read_overview(cluster)
         rows = format_html_join(
             "",
-            "<tr><td>{}</td><td>{} of 100</td><td>{}</td><td>{}</td></tr>",
+            f"<tr>{_CELL * 4}</tr>",
             (
                 (
                     one.level,
-                    one.score,
+                    f"{one.score} of 100",
                     ", ".join(f"{name or 'unknown'}: {n}" for name, n in one.domains.items()),
                     "survives" if one.quorum_survives else "does not survive",
                 )
@@ -117,15 +122,13 @@ class ClusterAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyped
             ),
         )
         return format_html(
-            "<p>{}, spread {} of 100 by {}; {}; {} kept free</p>"
-            "<table><thead><tr><th>Level</th><th>Spread</th><th>Members by domain</th>"
-            "<th>Quorum, when any one fails</th></tr></thead><tbody>{}</tbody></table>",
+            "<p>{}, spread {} of 100 by {}; {}; {} kept free</p>{}",
             counted(len(overview.members), "member"),
             overview.score,
             cluster.spread_level,
             counted(overview.node_count, "node"),
             counted(len(overview.spares), "spare"),
-            rows,
+            _table(("Level", "Spread", "Members by domain", "Quorum, when any one fails"), rows),
         )
 
     @display(description="All values")  # type: ignore[untyped-decorator]
@@ -133,18 +136,28 @@ class ClusterAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyped
         """Every key with its type, default and meaning."""
         rows = format_html_join(
             "",
-            "<tr><td><code>{}</code></td><td>{}</td><td><code>{}</code></td><td>{}</td></tr>",
+            f"<tr>{_CODE}{_CELL}{_CODE}{_CELL}</tr>",
             ((v.name, v.type.value, _shown(default_of(v)), v.meaning) for v in SCHEMA),
         )
         waiting = reverse("admin:scheduling_waiting_changelist")
         return format_html(
             "<p>A change becomes a revision of the configuration. "
             '<a href="{}">Machines without a role</a></p>'
-            "<table><thead><tr><th>Key</th><th>Type</th><th>Default</th><th>Meaning</th></tr>"
-            "</thead><tbody>{}</tbody></table>",
+            "{}",
             waiting,
-            rows,
+            _table(("Key", "Type", "Default", "Meaning"), rows),
         )
+
+
+def _table(titles: Sequence[str], rows: SafeString) -> SafeString:
+    """Rows below their titles; a narrow window scrolls it."""
+    head = format_html_join("", _HEAD, ((title,) for title in titles))
+    return format_html(
+        '<div style="overflow-x: auto"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>'
+        "</div>",
+        head,
+        rows,
+    )
 
 
 def _shown(value: object) -> str:

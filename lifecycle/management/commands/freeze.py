@@ -85,7 +85,16 @@ class Command(BaseCommand):
                 f"({end}): {one['reason']}"
             )
         if not documents:
-            self.stdout.write("no freeze is in force")
+            self.stdout.write(_nothing(options["verb"]))
+
+
+def _nothing(verb: str) -> str:
+    """Why there is nothing to show; `off` without numbers lifts those of everything only."""
+    others = freezes_in_force(timezone.now()).order_by("pk").values_list("pk", flat=True)
+    if verb == "off" and others:
+        numbers = ", ".join(str(pk) for pk in others)
+        return f"no freeze of everything is in force; lift others by their number: {numbers}"
+    return "no freeze is in force"
 
 
 def _cluster(name: str) -> Cluster:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from enjoliver.common.errors import EngineError
 from lifecycle.answers import Answer
-from lifecycle.models import Rollout
+from lifecycle.models import RollingPolicy, Rollout
 from lifecycle.rules.states import ACTIVE_STATES
+from lifecycle.services import freezes_in_force
 from lifecycle.why import why_machine, why_rollout
 from machines.lookup import find_named_machine
+from matchbox_sync.models import ChangeState, PendingChange
 
 
 class Command(BaseCommand):
@@ -42,7 +46,9 @@ class Command(BaseCommand):
             for line in answer.details:
                 self.stdout.write(f"  {line}")
         if not answers:
-            self.stdout.write("no rollout is active; ask about a machine")
+            self.stdout.write("no rollout is active; `why MACHINE` asks about one machine")
+            for line in _standing():
+                self.stdout.write(f"  {line}")
 
     def _answers(self, name: str | None) -> list[tuple[str, Answer]]:
         if name:
@@ -50,3 +56,13 @@ class Command(BaseCommand):
             return [(str(machine), why_machine(machine))]
         rollouts = Rollout.objects.filter(state__in=ACTIVE_STATES).select_related("policy__cluster")
         return [(str(rollout), why_rollout(rollout)) for rollout in rollouts]
+
+
+def _standing() -> Iterator[str]:
+    """What keeps changes from coming to a rollout at all."""
+    for change in PendingChange.objects.filter(closed_at=None, state=ChangeState.WAITING):
+        yield f"waits for approval, {change.why}: {change}"
+    for freeze in freezes_in_force(timezone.now()).select_related("cluster", "policy"):
+        yield f"a freeze of {freeze.scope} by {freeze.created_by}: {freeze.reason}"
+    if not RollingPolicy.objects.filter(is_enabled=True).exists():
+        yield "no policy is enabled: machines change when an operator sets a strategy"

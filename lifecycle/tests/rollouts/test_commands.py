@@ -9,7 +9,9 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from lifecycle.models import Freeze, RollingPolicy
+from lifecycle.services import add_freeze
 from lifecycle.tests.rollouts.world import World
+from matchbox_sync.models import PendingChange
 
 pytestmark = pytest.mark.django_db
 FILE = """
@@ -161,7 +163,12 @@ class TestFreeze:
         run("freeze", "on", "--reason", "x", "--policy", "workers", "--hours", "2")
         freeze = Freeze.objects.get()
         assert (str(freeze.policy), freeze.ends_at is None) == ("workers", False)
+        said = run("freeze", "off")
+        assert (
+            f"no freeze of everything is in force; lift others by their number: {freeze.pk}" in said
+        )
         assert "nothing" not in run("freeze", "off", str(freeze.pk))
+        assert run("freeze", "off") == "no freeze is in force\n"
 
     @pytest.mark.parametrize(
         "args", [("--hours", "0"), ("--cluster", "nowhere"), ("--policy", "nobody")]
@@ -173,7 +180,6 @@ class TestFreeze:
 
 class TestWhy:
     def test_of_a_machine_and_of_all_rollouts(self, world):
-        assert run("why") == "no rollout is active; ask about a machine\n"
         world.policy()
         world.new_revision()
         world.advance()
@@ -182,3 +188,21 @@ class TestWhy:
         assert answer["answer"]
         with pytest.raises(CommandError):
             run("why", "nobody")
+
+    def test_without_a_rollout_it_says_what_stands_before_one(self, world):
+        said = run("why")
+        assert "no rollout is active" in said
+        assert "no policy is enabled" in said
+        world.policy()
+        add_freeze(reason="audit", actor="ada")
+        change = PendingChange.objects.create(
+            cluster=world.cluster,
+            fingerprint="x",
+            summary="values ntp",
+            why="policy workers asks for approval",
+            created_at=timezone.now(),
+        )
+        said = run("why")
+        assert "a freeze of everything by ada: audit" in said
+        assert f"waits for approval, policy workers asks for approval: {change}" in said
+        assert "no policy" not in said

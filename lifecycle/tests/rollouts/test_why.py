@@ -16,6 +16,7 @@ from lifecycle.tests.rollouts.world import World
 from lifecycle.why import why_machine, why_rollout
 from machines.models import Machine
 from machines.tests.factories import MachineFactory
+from matchbox_sync.models import PendingChange
 from scheduling.models import Assignment
 
 pytestmark = pytest.mark.django_db
@@ -44,6 +45,22 @@ class TestMachines:
     def test_without_a_config(self, world):
         world.workers[0].desired.delete()
         assert "Its config has not been made yet" in about(world, world.workers[0])
+
+    def test_a_change_that_waits_for_approval_is_among_the_details(self, world):
+        machine = Machine.objects.get(pk=world.workers[0].pk)
+        for number, profile in enumerate((machine.assignment.profile, "another")):
+            PendingChange.objects.create(
+                cluster=world.cluster,
+                fingerprint=str(number),
+                affected=[profile],
+                summary=f"content of {profile}",
+                why="asked",
+                created_at=world.now,
+            )
+        details = why_machine(machine, now=world.now).details
+        waiting = [line for line in details if "waits for approval" in line]
+        change = PendingChange.objects.get(fingerprint="0")
+        assert waiting == [f"Change {change.pk} waits for approval: {change.summary}."]
 
     def test_in_the_queue_of_the_install_gate(self, world):
         machine = world.workers[0]
