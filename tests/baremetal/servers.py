@@ -19,6 +19,7 @@ from tests.baremetal.packets import Firmware
 EXAMPLES = REPOSITORY / "docs" / "examples" / "baremetal"
 IPXE = Path("/usr/lib/ipxe")
 API = f"http://{ENGINE}:5000"
+WORKER = "enjoliver.engine.web.worker.DownloadWorker"  # as `make run`
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def engine(network: Network, tmp_path: Path) -> Any:
             env={**os.environ, **environment},
         )
     web = [sys.executable, "-m", "gunicorn", "--bind", f"{ENGINE}:5000", "--threads", "4"]
-    web += ["--access-logfile", "-", "--worker-class", "gthread", "enjoliver.wsgi:application"]
+    web += ["--access-logfile", "-", "--worker-class", WORKER, "enjoliver.wsgi:application"]
     command = network.command(network.engine, *web)
     return running(
         command, tmp_path / "engine.log", ready="Booting worker", environment=environment
