@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
 
-from enjoliver.common.errors import InvalidInput
+from enjoliver.common.errors import Conflict, InvalidInput
 from lifecycle.models import Slot
 from lifecycle.services.maintenance import end_maintenance
 from lifecycle.services.removed import unknown_when_removed
@@ -33,7 +34,8 @@ def retire_machine(
         is_news = scheduling.retire_machine(machine=machine, actor=actor, reason=reason)
         for slot in Slot.objects.filter(machine=machine):
             text = f"its machine is retired: {reason}"
-            release_slot(slot=slot, actor=actor, reason=text, now=now)
+            with suppress(Conflict):  # its holder gave it back at this moment
+                release_slot(slot=slot, actor=actor, reason=text, now=now)
         end_maintenance(machine=machine, actor=actor)
         machine.refresh_from_db(fields=["installed_at", "reinstall_requested_at"])
         if machine.installed_at is not None:

@@ -137,17 +137,18 @@ def skip_machine(
         place = rollout.machines.filter(machine=machine).first()
         if place is None:
             raise NotFound(f"{machine} has no place in {rollout}")
-        if place.state not in (WAITING, OPEN, UPDATING, FAILED) or not rollout.is_active:
+        active = Rollout.objects.filter(pk=rollout.pk, state__in=ACTIVE_STATES)
+        is_left = place.state in (WAITING, OPEN, UPDATING, FAILED)
+        if not is_left or not active.update(version=F("version") + 1):
             raise Conflict(f"{machine} is {place.state} in {rollout}")
-        Rollout.objects.filter(pk=rollout.pk).update(version=F("version") + 1)
         text = f"left out by {actor}: {reason.strip()}"[:500]
-        rollout.machines.filter(pk=place.pk).update(
-            state=SKIPPED, reason=text, finished_at=now, deadline_at=None
-        )
+        changes = {"state": SKIPPED, "reason": text, "finished_at": now, "deadline_at": None}
+        rollout.machines.filter(pk=place.pk).update(**changes)
         if place.state != WAITING:
             send_back(rollout, [place], actor)
         record_event(kind="rollout_skipped", message=f"{rollout}: {text}", machine=machine)
-    place.refresh_from_db()
+    for name, value in changes.items():
+        setattr(place, name, value)
     return place
 
 

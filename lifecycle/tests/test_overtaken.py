@@ -9,7 +9,7 @@ from django.db import transaction
 from enjoliver.common.errors import Conflict, UnknownMachine
 from lifecycle import services, tasks
 from lifecycle.health import Result
-from lifecycle.models import HealthGate, HealthGateState, Maintenance, RollingPolicy
+from lifecycle.models import HealthGate, HealthGateState, Maintenance, RollingPolicy, Slot
 from lifecycle.progress import Said
 from lifecycle.services import (
     check_due_gates,
@@ -19,16 +19,20 @@ from lifecycle.services import (
     healthchecks,
     maintenance,
     record_progress,
+    release_slot,
     retire_machine,
+    retiring,
     set_health_gate,
     start_maintenance,
 )
 from lifecycle.services.progress import EVENT_KIND, EVENTS_AN_HOUR
-from lifecycle.tests.factories import NOON
+from lifecycle.tests.factories import NOON, SlotFactory
 from lifecycle.tests.rollouts.world import World
 from machines.models import Event, Machine
 from machines.services import record_event
 from machines.tests.factories import EPOCH, MachineFactory
+from scheduling.models import Waiting
+from scheduling.roles import WaitCode
 
 pytestmark = pytest.mark.django_db
 committing = pytest.mark.django_db(transaction=True)
@@ -166,6 +170,19 @@ def test_a_machine_is_retired_at_the_time_that_it_is_told():
     retire_machine(machine=machine, actor="ada", reason="sold", now=NOON)
     machine.refresh_from_db()
     assert machine.reinstall_requested_at == NOON
+
+
+def test_a_slot_that_is_given_back_as_its_machine_is_retired_stops_nothing(monkeypatch):
+    machine = MachineFactory.create()
+    SlotFactory.create(machine=machine)
+
+    def free_and_release(**arguments):
+        Slot.objects.all().delete()
+        return release_slot(**arguments)
+
+    monkeypatch.setattr(retiring, "release_slot", free_and_release)
+    assert retire_machine(machine=machine, actor="ada", reason="sold")
+    assert Waiting.objects.get().code == WaitCode.RETIRED
 
 
 def test_words_of_an_agent_are_told_also_after_the_clock_stepped_back():

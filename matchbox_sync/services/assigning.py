@@ -40,7 +40,10 @@ def assign_revision(*, machine: Machine, revision: Revision, actor: str) -> Desi
     if not _configs_as_of(revision).filter(machine=machine).exists():
         raise NotFound(f"{machine} has no config as of {revision}")
     assign_revisions(machine_ids=[machine.pk], actor=actor, revision=revision)
-    return DesiredConfig.objects.get(machine=machine)
+    desired = DesiredConfig.objects.filter(machine=machine).first()
+    if desired is None:
+        raise NotFound(f"{machine} has no role any more")
+    return desired
 
 
 def _configs_as_of(revision: Revision) -> QuerySet[MachineConfig]:

@@ -10,6 +10,7 @@ from django.db import connection as own_connection
 from django.test import Client
 from django.utils import timezone
 
+from enjoliver.common.errors import NotFound
 from machines.models import Machine
 from matchbox_sync import held, tasks
 from matchbox_sync.models import (
@@ -20,7 +21,9 @@ from matchbox_sync.models import (
     Revision,
 )
 from matchbox_sync.services import (
+    assign_revision,
     assign_revisions,
+    assigning,
     has_waiting_plans,
     publish,
     reject_change,
@@ -216,6 +219,18 @@ class TestDesiredConfigs:
         set_release_policy(release)
         sync(cluster)
         assert outcomes == ["locked"]
+
+    def test_of_a_machine_that_is_released_meanwhile_is_not_found(self, cluster, monkeypatch):
+        machine = place(1)
+        sync(cluster)
+        once(
+            monkeypatch,
+            assigning,
+            "assign_revisions",
+            DesiredConfig.objects.filter(pk=machine.pk).delete,
+        )
+        with pytest.raises(NotFound):
+            assign_revision(machine=machine, revision=Revision.objects.get(), actor="ada")
 
 
 class TestPlans:

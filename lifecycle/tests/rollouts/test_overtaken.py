@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from enjoliver.common.errors import Conflict
 from lifecycle.models import PolicyMember, RollingPolicy, Rollout, Slot
 from lifecycle.services import (
+    abort_rollout,
     advance,
     advance_rollout,
     advance_rollouts,
@@ -18,13 +19,15 @@ from lifecycle.services import (
     ensure_rollouts,
     policies,
     resume_rollout,
+    rollouts,
+    skip_machine,
     snapshot,
 )
 from lifecycle.services.clocks import look_at_clock
 from lifecycle.services.making import make_rollout, members_behind, read_behind
 from lifecycle.tests.rollouts.world import MINUTE, World
 from machines.models import Machine
-from machines.services import set_labels
+from machines.services import record_event, set_labels
 from matchbox_sync.models import DesiredConfig
 from scheduling.models import Cluster
 from scheduling.tests.factories import ClusterFactory
@@ -155,6 +158,39 @@ class TestWhatVanishesMeanwhile:
             advance_rollouts(now=two.now)
         assert Rollout.objects.get(policy__name="p0").state == "completed"
         assert two.place(two.workers[1], Rollout.objects.get(policy__name="p1")).state == "open"
+
+
+class TestLeavingAMachineOut:
+    @pytest.fixture
+    def away(self):
+        """A machine that gave its slot back and has not reported since; the rollout as it was."""
+        world = World(workers=2)
+        world.policy()
+        world.new_revision()
+        world.advance()
+        opened = next(m for m in world.workers if world.place(m).state == "open")
+        assert world.lock(opened)
+        world.unlock(opened)
+        return world, opened, world.rollout()
+
+    def test_of_a_rollout_that_ended_meanwhile_changes_nothing(self, away):
+        world, machine, seen = away
+        abort_rollout(rollout=world.rollout(), actor="bob", reason="stop", now=world.now)
+        with pytest.raises(Conflict, match="updating"):
+            skip_machine(rollout=seen, machine=machine, actor="ada", reason="x", now=world.now)
+        assert (world.place(machine).state, world.desired(machine)) == ("updating", 2)
+
+    def test_that_is_forgotten_as_it_is_left_out_is_no_fault(self, away, monkeypatch):
+        world, machine, seen = away
+
+        def record_and_forget(**arguments):
+            arguments.pop("machine")
+            world.place(machine).delete()
+            return record_event(**arguments)
+
+        monkeypatch.setattr(rollouts, "record_event", record_and_forget)
+        place = skip_machine(rollout=seen, machine=machine, actor="ada", reason="x", now=world.now)
+        assert (place.state, place.reason) == ("skipped", "left out by ada: x")
 
 
 # --- locks ---------------------------------------------------------------------------------------
