@@ -35,16 +35,16 @@ def find_named_machine(text: str) -> Machine:
     """The one machine that an operator means by `text`: a MAC, UUID, serial number or name.
 
     A name may be short (without its domain). Raises UnknownMachine, or Conflict with the MACs
-    when several machines go by it.
+    and UUIDs when several machines go by it.
     """
     # Many machines have no serial number: an empty name is nobody's.
     found = list(Machine.objects.filter(_named(text)).distinct()[:4]) if text else []
     if not found:
         raise UnknownMachine(f"no machine has the MAC, UUID, serial number or name {text[:64]!r}")
     if len(found) > 1:
-        macs = ", ".join(machine.boot_mac for machine in found)
+        names = ", ".join(f"{machine.boot_mac} ({machine.uuid})" for machine in found)
         raise Conflict(
-            f"{text[:64]!r} names several machines; say which by its MAC: {macs}",
+            f"{text[:64]!r} names several machines; say which by its MAC or UUID: {names}",
             kind="ambiguous_machine",
         )
     return found[0]

@@ -63,3 +63,13 @@ def test_a_name_that_several_machines_go_by_is_refused_with_their_macs():
     with pytest.raises(Conflict, match=first.boot_mac) as refused:
         find_named_machine("SN1")
     assert second.boot_mac in refused.value.value
+
+
+def test_machines_with_one_mac_are_told_apart_by_their_uuids():
+    board = MachineFactory.create()
+    swapped = MachineFactory.create(boot_mac=board.boot_mac)
+    with pytest.raises(Conflict, match="its MAC or UUID") as refused:
+        find_named_machine(board.boot_mac)
+    for machine in (board, swapped):
+        assert machine.uuid in refused.value.value
+        assert find_named_machine(machine.uuid) == machine

@@ -47,7 +47,8 @@ def _query_number(request: HttpRequest, name: str, default: int, highest: int) -
     if text is None:
         return default
     if not text.isascii() or not text.isdecimal() or not 0 < int(text[:20]) <= highest:
-        raise InvalidInput(f"{name}: expected a number from 1 to {highest}")
+        reason = f"expected a number from 1 to {highest}"
+        raise InvalidInput(f"{name}: {reason}", fields={name: reason})
     return int(text)
 
 
@@ -70,7 +71,8 @@ def read_reason(request: HttpRequest, *, is_required: bool = False) -> str:
     """The `reason` in the body; raises InvalidInput."""
     reason = read_object(request).get("reason", "")
     if not isinstance(reason, str) or "\0" in reason or len(reason) > 300:
-        raise InvalidInput("reason: expected a text of at most 300 characters")
+        expected = "expected a text of at most 300 characters"
+        raise InvalidInput(f"reason: {expected}", fields={"reason": expected})
     if is_required and not reason.strip():
         raise InvalidInput("reason: say why", fields={"reason": "required"})
     return reason.strip()

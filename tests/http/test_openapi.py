@@ -57,6 +57,17 @@ def test_every_operation_says_what_it_is_for(document, ask):
     assert bool(operation.get("security")) == needs_operator(method, route)
 
 
+def test_every_answer_says_what_its_body_is_unless_it_has_none(document):
+    bare = {
+        (path, status)
+        for path, operations in document["paths"].items()
+        for operation in operations.values()
+        for status, answer in operation["responses"].items()
+        if not answer.get("content") and status not in ("302", "304")
+    }
+    assert bare == set()
+
+
 def test_ids_of_operations_are_unique(document):
     ids = [
         operation["operationId"]

@@ -20,6 +20,8 @@ from enjoliver.engine.stopping import processes_of_run
 from machines.services import record_event
 
 ALL_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_ERROR = {"$ref": "#/components/schemas/Error"}
+_NO_DUMP = {501: OpenApiResponse(_ERROR, "Not built into this version.")}
 
 
 class ConfigView(OperatorView):
@@ -92,7 +94,7 @@ class BackupDatabaseView(OperatorView):
         operation_id="read_last_database_backup",
         summary="The last dump of the database",
         tags=["operator"],
-        responses={501: OpenApiResponse(description="Not built into this version.")},
+        responses=_NO_DUMP,
     )
     def get(self, request: HttpRequest) -> HttpResponse:
         raise _no_dump()
@@ -102,7 +104,7 @@ class BackupDatabaseView(OperatorView):
         summary="Dump the database",
         tags=["operator"],
         request=None,
-        responses={501: OpenApiResponse(description="Not built into this version.")},
+        responses=_NO_DUMP,
     )
     def post(self, request: HttpRequest) -> HttpResponse:
         raise _no_dump()
@@ -126,7 +128,7 @@ class ShutdownView(OperatorView):
                     "properties": {"pid": {"type": "integer"}, "name": {"type": "string"}},
                 },
             },
-            409: OpenApiResponse(description="Not running under `manage.py run`."),
+            409: OpenApiResponse(_ERROR, "Not running under `manage.py run`."),
         },
     )
     def post(self, request: HttpRequest) -> HttpResponse:
