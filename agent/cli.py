@@ -35,6 +35,22 @@ _OPTIONS = {
     "hardware": ("ENJOLIVER_AGENT_HARDWARE", "look for firmware and disks below this folder"),
 }
 
+_HELP = {
+    "status": "health, version, what each verb does and waits for, and what is missing",
+    "discover": "report what this machine is, until it has a role",
+    "install": "install the machine's role on its disk, and reboot",
+    "report": "report the running config each interval; update when it is this machine's turn",
+    "ready": "wait until the machine is ready, then give its slot back",
+    "facts": "show what `discover` would report, and send nothing",
+    "etcd": "not in this version",
+    "pki": "not in this version",
+}
+_FLAGS = (
+    ("status", "--json", "as JSON"),
+    ("discover", "--once", "only until its facts were taken"),
+    ("report", "--once", "one report, and what follows from it; 1 when it was not taken"),
+)
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run one verb; the exit status: 0 done, 1 failed, 2 cannot start."""
@@ -57,23 +73,23 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="enjoliver-agent", description="Enjoliver's agent.")
+    parser = argparse.ArgumentParser(
+        prog="enjoliver-agent",
+        description="Reports, installs and updates this machine, as Enjoliver's engine says.",
+        epilog="Ends with 0 when done, 1 when it failed, 2 when it cannot start: then a setting is "
+        "missing or wrong, and the line says which. All settings: docs/agent.md.",
+    )
     parser.add_argument("--version", action="version", version=f"enjoliver-agent {VERSION}")
     parser.add_argument("--verbose", action="store_true", help="say more")
     for key, (name, words) in _OPTIONS.items():
         parser.add_argument(f"--{key.replace('_', '-')}", help=f"{words} ({name})")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    status = verbs.add_parser("status", help="health and versions")
-    status.add_argument("--json", action="store_true", help="as JSON")
-    discover = verbs.add_parser("discover", help="report this machine until it has a role")
-    discover.add_argument("--once", action="store_true", help="until its facts were taken")
-    verbs.add_parser("install", help="install the machine's role on its disk")
-    report = verbs.add_parser("report", help="report the running config each interval; update")
-    report.add_argument("--once", action="store_true", help="one report, and what follows from it")
-    verbs.add_parser("ready", help="wait until the machine is ready, give its slot back")
-    verbs.add_parser("facts", help="show what would be reported, and send nothing")
-    for verb in ("etcd", "pki"):
-        verbs.add_parser(verb, help="not in this version")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    parsers = {
+        verb: verbs.add_parser(verb, help=words, description=f"{words[0].upper()}{words[1:]}.")
+        for verb, words in _HELP.items()
+    }
+    for verb, option, words in _FLAGS:
+        parsers[verb].add_argument(option, action="store_true", help=words)
     return parser
 
 
@@ -113,7 +129,7 @@ def _report(config: Config, options: argparse.Namespace) -> int:
         if options.once:
             Membership.of(run).refresh()
             reporter.once()
-            return 0
+            return 0 if reporter.reported.sent else 1
         with status_page(run, reporter.reported), membership_kept(run):
             reporter.forever()
     return 0

@@ -58,6 +58,7 @@ class Run:
 def make_run(config: Config, verb: str) -> Run:
     """A run on this machine."""
     clock, store = Clock(), StateStore(config.state_dir)
+    store.tidy(clock.now())
     sources = Sources(config.root, config.hardware)
     to_tell = Engine(Client(min(config.http_seconds, _TELL_SECONDS)), config.api)
     teller = Teller(make_send(config, sources, to_tell.send_progress), config.progress_seconds)

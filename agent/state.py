@@ -6,11 +6,14 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from agent.files import read_bytes, read_object, remove_durably, write_atomically
+
+_STALE_SECONDS = 3600.0
+"""No write takes so long."""
 
 
 class StateStore:
@@ -43,6 +46,13 @@ class StateStore:
     def forget_bytes(self, name: str) -> None:
         """Remove a kept document."""
         remove_durably(self.folder / name)
+
+    def tidy(self, now: float) -> None:
+        """Remove what killed writers left behind: each leaves a file, and may be killed often."""
+        for path in self.folder.glob(".*.tmp"):
+            with suppress(OSError):  # gone already, or a disk that takes nothing
+                if path.stat().st_mtime < now - _STALE_SECONDS:
+                    path.unlink()
 
     @contextmanager
     def locked(self, name: str = "lock", *, is_patient: bool = True) -> Iterator[None]:

@@ -101,7 +101,7 @@ def metrics(run: Run, reported: Reported) -> str:
         ("reports_total", 'result="sent"', reported.sent),
         ("reports_total", 'result="failed"', reported.failed),
         ("slot_held", "", float(update not in ("", "asking"))),
-        ("update_step", f'step="{update}"', 1),
+        ("update_step", f'step="{_label(update)}"', 1),
         ("resident_memory_bytes", "", resident_bytes()),
     ]
     lines: list[str] = []
@@ -110,12 +110,14 @@ def metrics(run: Run, reported: Reported) -> str:
         head = f"# TYPE enjoliver_agent_{name} {kind}"
         if head not in lines:
             lines.append(head)
-        lines.append(
-            f"enjoliver_agent_{name}{{{labels}}} {float(value):g}"
-            if labels
-            else f"enjoliver_agent_{name} {float(value):.15g}"
-        )
+        within = f"{{{labels}}}" if labels else ""
+        lines.append(f"enjoliver_agent_{name}{within} {float(value):.15g}")
     return "\n".join(lines) + "\n"
+
+
+def _label(value: object) -> str:
+    """The value of a label; a state file of another version may hold anything."""
+    return "".join(char for char in str(value)[:40] if char.isalnum() or char in " -_")
 
 
 def resident_bytes() -> float:

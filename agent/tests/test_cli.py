@@ -124,6 +124,24 @@ def test_a_signal_in_the_middle_of_a_wait_does_not_hang_the_agent():
     assert done.returncode == 0, done.stderr
 
 
+def test_a_single_report_that_was_not_taken_says_so_by_its_status(machine, engine):
+    machine.install(role_config())
+    once = ("report", "--once")
+    assert call(machine, engine, *once)[0] == 0
+    engine.is_away = True
+    status, said = call(machine, engine, *once)
+    assert (status, "the engine is away" in said) == (1, True)
+
+
+def test_help_says_what_each_verb_does_and_how_it_ends(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert ended.value.code == 0
+    assert "2 when it cannot start" in said
+    assert "report what this machine is, until it has a role" in said
+
+
 def test_a_taken_port_is_no_reason_to_stop(start, caplog):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -138,6 +156,14 @@ def test_metrics_say_what_is_known(start):
     assert 'enjoliver_agent_reports_total{result="sent"} 3' in lines
     assert "enjoliver_agent_up_to_date -1" in lines
     assert lines.count("# TYPE enjoliver_agent_reports_total counter") == 1
+
+
+def test_metrics_stay_readable_whatever_was_kept_and_however_long_it_ran(start):
+    run = start("report")
+    run.store.write("update", {"step": 'a "step"\nof\\another'})
+    lines = metrics(run, Reported(sent=12_345_678)).splitlines()
+    assert 'enjoliver_agent_reports_total{result="sent"} 12345678' in lines
+    assert 'enjoliver_agent_update_step{step="a stepofanother"} 1' in lines
 
 
 @pytest.mark.parametrize("bind", ["9879", "here:http"])

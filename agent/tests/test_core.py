@@ -4,6 +4,7 @@ import errno
 import http.server
 import io
 import json
+import os
 import random
 import threading
 import tomllib
@@ -123,6 +124,21 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path, monk
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_killed_writers_left_behind_does_not_pile_up(tmp_path):
+    store = StateStore(tmp_path)
+    store.tidy(2e9)
+    store.write("update", {})
+    for name, at in ((".update.json.a1.tmp", 1e9), (".update.json.b2.tmp", 2e9)):
+        (tmp_path / name).write_text("half")
+        os.utime(tmp_path / name, (at, at))
+    os.utime(tmp_path / "update.json", (1e9, 1e9))
+    store.tidy(2e9 + 60)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".update.json.b2.tmp",
+        "update.json",
+    ]
 
 
 def _full(handle):
