@@ -200,11 +200,12 @@ def make_rollout(
         started_at=now if is_started else None,
         changed_at=now,
     )
+    # Before the transaction: on SQLite everybody who writes waits for its end.
+    places = _places(_arranged(behind, order, policy.silent_seconds, now), stages, first=0)
     try:
         with transaction.atomic():
             rollout.save()
-            places = _arranged(behind, order, policy.silent_seconds, now)
-            _store_places(rollout, places, stages, first=0)
+            _store_places(rollout, places)
             how = "has begun" if is_started else "is ready to be started"
             record_event(
                 kind="rollout_made",
@@ -246,16 +247,12 @@ def _is_fresh(one: Behind, earliest: datetime, latest: datetime) -> bool:
     return one.reported_at is not None and earliest <= one.reported_at <= latest
 
 
-def _store_places(
-    rollout: Rollout,
-    places: Sequence[tuple[Behind, int]],
-    stages: Sequence[Stage],
-    *,
-    first: int,
-) -> None:
-    rows = [
+def _places(
+    arranged: Sequence[tuple[Behind, int]], stages: Sequence[Stage], *, first: int
+) -> list[RolloutMachine]:
+    """Places in the order of `arranged` from position `first` on, of no rollout yet."""
+    return [
         RolloutMachine(
-            rollout=rollout,
             machine_id=one.machine_id,
             position=position,
             stage=stage_of(stages, position),
@@ -263,9 +260,17 @@ def _store_places(
             from_number=one.from_number,
             to_number=one.to_number,
         )
-        for position, (one, wave) in enumerate(places, start=first)
+        for position, (one, wave) in enumerate(arranged, start=first)
     ]
-    RolloutMachine.objects.bulk_create(rows, batch_size=BATCH, ignore_conflicts=first > 0)
+
+
+def _store_places(
+    rollout: Rollout, places: Sequence[RolloutMachine], *, is_added: bool = False
+) -> None:
+    """`is_added`: another worker may have added the same machines at this moment."""
+    for place in places:
+        place.rollout_id = rollout.pk
+    RolloutMachine.objects.bulk_create(places, batch_size=BATCH, ignore_conflicts=is_added)
 
 
 def _append(rollout: Rollout, behind: Sequence[Behind]) -> None:
@@ -279,4 +284,4 @@ def _append(rollout: Rollout, behind: Sequence[Behind]) -> None:
         mine = Rollout.objects.filter(pk=rollout.pk, state__in=ACTIVE_STATES)
         if mine.update(version=F("version") + 1):
             first = rollout.machines.count()
-            _store_places(rollout, places, stages, first=first)
+            _store_places(rollout, _places(places, stages, first=first), is_added=True)
