@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from enjoliver.common.errors import InvalidInput
 from machines.locations import locations_of
 from machines.topology import LEVELS, UNKNOWN, Location
 from scheduling.models import Assignment, Cluster, Waiting
@@ -88,7 +89,14 @@ def read_overview(cluster: Cluster) -> Overview:
 
 
 def read_loss(cluster: Cluster, domain: str) -> Loss:
-    """What is lost when `domain` (`site:dc1/rack:7`, or its last part) fails."""
+    """What is lost when `domain` (`site:dc1/rack:7`, or its last part) fails.
+
+    Raises InvalidInput for what cannot be a domain: to a typing error, nothing lost is no answer.
+    """
+    level, _, name = domain.partition(":")
+    if level not in LEVELS or not name:
+        expected = f"expected <level>:<name>, a level is one of {', '.join(LEVELS)}"
+        raise InvalidInput(f"domain: {expected}", fields={"domain": expected})
     members, nodes, spares = _read_members(cluster), _read_nodes(cluster), _read_spares()
     lost = tuple(member for member in members if stands_in(member.place, domain))
     nodes_lost = sum(stands_in(place, domain) for place in nodes.values())

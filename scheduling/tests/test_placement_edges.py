@@ -95,6 +95,11 @@ def test_the_api_shows_the_placement_and_what_a_failure_takes_away(client, place
     lost = client.get("/api/v1/placement/loss?domain=rack:1").json()
     assert lost == json.loads(run("what-if", "rack:1", "--json"))
     assert client.get("/api/v1/placement/loss").status_code == 400
+    for typo in ("rack", "racks:1", "dc1/rack:1", ":"):
+        refused = client.get("/api/v1/placement/loss", {"domain": typo})
+        assert (refused.status_code, list(refused.json()["fields"])) == (400, ["domain"]), typo
+    nobody = client.get("/api/v1/placement/loss?domain=rack:none").json()
+    assert nobody["quorum_survives"] is True
     assert client.get("/api/v1/placement?cluster=other").status_code == 404
 
 
