@@ -102,12 +102,13 @@ def _rollouts() -> Iterator[Notice]:
 
 def _progress(rollout: Any) -> str:
     counts = {state: getattr(rollout, f"count_{state}") for state in ROW_STATES}
-    total, done = sum(counts.values()), counts[DONE] + counts[SKIPPED]
-    why = _waits_for_somebody(rollout, done) or rollout.reason or rollout.hold
-    return f"{rollout}: {done} of {counted(total, 'machine')} done" + (f"; {why}" if why else "")
+    done = f"{counts[DONE]} of {counted(sum(counts.values()), 'machine')} done"
+    left_out = f", {counts[SKIPPED]} left out" if counts[SKIPPED] else ""
+    why = _waits_for_somebody(rollout, counts) or rollout.reason or rollout.hold
+    return f"{rollout}: {done}{left_out}" + (f"; {why}" if why else "")
 
 
-def _waits_for_somebody(rollout: Rollout, done: int) -> str:
+def _waits_for_somebody(rollout: Rollout, counts: dict[str, int]) -> str:
     """What an operator must say before it goes on; "" when nothing."""
     if rollout.state == READY:
         return "it waits for an operator to start it"
@@ -115,7 +116,7 @@ def _waits_for_somebody(rollout: Rollout, done: int) -> str:
     if rollout.state != RUNNING or following >= len(rollout.stages):
         return ""
     asks = rollout.stages[following]["needs_confirmation"] and rollout.confirmed_stage < following
-    is_done = done >= rollout.stages[rollout.stage]["up_to"]
+    is_done = counts[DONE] + counts[SKIPPED] >= rollout.stages[rollout.stage]["up_to"]
     return f"stage {following + 1} waits for an operator's confirmation" if asks and is_done else ""
 
 

@@ -93,11 +93,12 @@ class RolloutAdmin(LifecycleAdmin):
     empty_says = "No rollout yet: the next revision makes one for each policy that it concerns."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Rollout]:
-        """With the number of machines, and of those that are behind it."""
+        """With the number of machines, of those that are done and of those left out."""
         rows: QuerySet[Rollout] = super().get_queryset(request)
-        is_past = Q(machines__state__in=(DONE, SKIPPED))
         return rows.annotate(
-            machine_count=Count("machines"), done_count=Count("machines", filter=is_past)
+            machine_count=Count("machines"),
+            done_count=Count("machines", filter=Q(machines__state=DONE)),
+            skipped_count=Count("machines", filter=Q(machines__state=SKIPPED)),
         )
 
     @admin.display(description="rollout", ordering="pk")
@@ -113,7 +114,9 @@ class RolloutAdmin(LifecycleAdmin):
     @admin.display(description="progress")
     def progress(self, rollout: Any) -> str:
         """How many machines are done, and at which stage it is."""
-        done = f"{rollout.done_count} of {counted(rollout.machine_count, 'machine')}"
+        done = f"{rollout.done_count} of {counted(rollout.machine_count, 'machine')} done"
+        if rollout.skipped_count:
+            done += f", {rollout.skipped_count} left out"
         return f"{done}, stage {rollout.stage + 1} of {len(rollout.stages)}"
 
     @admin.display(description="why")

@@ -232,7 +232,7 @@ def _close(rollout: Rollout, machine_ids: Sequence[int]) -> None:
 
 def _tell(rollout: Rollout, seen: Snapshot, decision: Decision, changes: dict[str, object]) -> None:
     if decision.state == PAUSED:
-        changes["details"] = _last_words(seen, decision)
+        changes["details"] = _last_words(rollout, seen, decision)
     text = f": {decision.reason}" if decision.reason else ""
     record_event(
         kind=f"rollout_{decision.state}",
@@ -241,16 +241,22 @@ def _tell(rollout: Rollout, seen: Snapshot, decision: Decision, changes: dict[st
     )
 
 
-def _last_words(seen: Snapshot, decision: Decision) -> str:
-    """What the first machine that failed just now said last: its agent, and its newest boot."""
+def _last_words(rollout: Rollout, seen: Snapshot, decision: Decision) -> str:
+    """What the first machine that failed just now said last, and when: its agent, and its newest
+    boot. What is older than the rollout says nothing about it, and is marked."""
     failed = [pk for pk, row in decision.rows.items() if row.state == FAILED]
     if not failed:
         return ""
     machine_id, lines = failed[0], []
     for word in AgentProgress.objects.filter(machine_id=machine_id).order_by("-seen_at")[:3]:
-        lines.append(f"agent, {word.seen_at:%Y-%m-%d %H:%M:%S} UTC: {word}")
+        lines.append(f"agent, {_when(word.seen_at, rollout)}: {word}")
     journal = BootJournal.objects.filter(machine_id=machine_id).first()
     if journal:
-        lines.append(f"journal of {journal}, {journal.created_at:%Y-%m-%d %H:%M:%S} UTC:")
+        lines.append(f"journal of {journal}, {_when(journal.created_at, rollout)}:")
         lines += journal_lines(journal)[-_SHOWN_LINES:]
     return "\n".join([seen.machines[machine_id].name, *lines])
+
+
+def _when(moment: datetime, rollout: Rollout) -> str:
+    is_older = moment < (rollout.started_at or rollout.created_at)
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC{', before this rollout began' if is_older else ''}"

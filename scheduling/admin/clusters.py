@@ -28,7 +28,6 @@ from scheduling.values import default_of
 
 _STYLE = 'style="padding: 0.25rem 1rem 0.25rem 0; text-align: left; vertical-align: top"'
 _CELL, _HEAD = f"<td {_STYLE}>{{}}</td>", f"<th {_STYLE}>{{}}</th>"
-_CODE = f"<td {_STYLE}><code>{{}}</code></td>"
 
 
 class ClusterForm(forms.ModelForm):  # type: ignore[type-arg] # no generics at run time
@@ -136,8 +135,9 @@ class ClusterAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyped
         """Every key with its type, default and meaning."""
         rows = format_html_join(
             "",
-            f"<tr>{_CODE}{_CELL}{_CODE}{_CELL}</tr>",
-            ((v.name, v.type.value, _shown(default_of(v)), v.meaning) for v in SCHEMA),
+            '<div style="margin: 0 0 0.75rem; overflow-wrap: anywhere"><strong>{}</strong> ({}), '
+            "default <code>{}</code><div>{}</div></div>",
+            ((v.name, v.type.value, _shown(default_of(v)) or "empty", v.meaning) for v in SCHEMA),
         )
         waiting = reverse("admin:scheduling_waiting_changelist")
         return format_html(
@@ -145,7 +145,7 @@ class ClusterAdmin(ModelAdmin):  # type: ignore[misc] # unfold is untyped
             '<a href="{}">Machines without a role</a></p>'
             "{}",
             waiting,
-            _table(("Key", "Type", "Default", "Meaning"), rows),
+            rows,
         )
 
 

@@ -132,7 +132,7 @@ class TestRolloutPage:
         rollout.machines.filter(position=0).update(state="done")
         rollout.machines.filter(position=1).update(state="skipped")
         text = admin_client.get(page("rollout_changelist")).content.decode()
-        assert "2 of 3 machines, stage 1 of 1" in text
+        assert "1 of 3 machines done, 1 left out, stage 1 of 1" in text
         Rollout.objects.update(state="paused", reason="the fans are loud")
         text = admin_client.get(page("rollout_changelist")).content.decode()
         assert "the fans are loud" in text

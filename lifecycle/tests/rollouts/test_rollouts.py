@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from enjoliver.common.errors import Conflict, InvalidInput
-from lifecycle.models import Rollout, Slot, StrategyName
+from lifecycle.models import AgentProgress, Rollout, Slot, StrategyName
 from lifecycle.services import (
     abort_rollout,
     advance_rollouts,
@@ -19,7 +19,8 @@ from lifecycle.services import (
     start_rollout,
 )
 from lifecycle.tests.rollouts.world import MINUTE, World
-from machines.models import Event
+from machines.models import BootJournal, Event
+from machines.services.journals import store_journal
 
 pytestmark = pytest.mark.django_db
 
@@ -295,6 +296,23 @@ class TestPausing:
         assert "did not come back in time" in rollout.reason
         assert Event.objects.filter(kind="slot_lost", level="error").count() == 1
         assert not any(world.update(other) for other in world.workers)
+
+    def test_its_last_words_say_which_of_them_are_older_than_the_rollout(self, world):
+        rollout, machine = self.begin(world)
+        hour = timedelta(hours=1)
+        for verb, seen_at in (("install", world.now - hour), ("report", world.now + MINUTE)):
+            AgentProgress.objects.create(
+                machine=machine, verb=verb, step="waiting", since_at=seen_at, seen_at=seen_at
+            )
+        store_journal(machine=machine, boot_id="b1", lines=["Ignition finished"])
+        BootJournal.objects.update(created_at=world.now - hour)
+        world.advance(1900, silent=[machine])
+        rollout.refresh_from_db()
+        report, install, journal, last = rollout.details.splitlines()[1:]
+        assert "before this rollout" not in report
+        assert "UTC, before this rollout began: install" in install
+        assert "UTC, before this rollout began:" in journal
+        assert last == "Ignition finished"
 
     def test_it_may_come_back_late_and_the_operator_lets_it_go_on(self, world):
         rollout, machine = self.begin(world)
