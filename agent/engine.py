@@ -13,6 +13,8 @@ GRANT_HEADER = "X-Enjoliver-Grant-Seconds"
 STRATEGIES = ("kexec", "reboot", "poweroff")
 FREE_GROUP = "default"
 """The one group of the engine that asks nobody."""
+_NO_SLOT_THERE = ("unknown_group", "other_authority")
+"""The engine's words for a slot that cannot be held there: the group, or its part in it, went."""
 OUTDATED = 210
 NOT_MODIFIED = 304
 
@@ -191,7 +193,8 @@ class Engine:
     def give_slot_back(self, lock: Lock) -> None:
         """FleetLock's steady-state; fine when no slot is held. Raises NotNow."""
         answer = self._fleetlock(lock, "steady-state")
-        if answer.status != 200:
+        is_nowhere = 400 <= answer.status < 500 and answer.document().get("kind") in _NO_SLOT_THERE
+        if answer.status != 200 and not is_nowhere:
             raise _not_now(f"the slot of group {lock.group} was not taken back", answer)
 
     def _fleetlock(self, lock: Lock, verb: str) -> Answer:

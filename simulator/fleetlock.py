@@ -15,8 +15,11 @@ _HEADERS = {"fleet-lock-protocol": "true"}
 
 
 async def take_slot(machine: Machine, lock: Mapping[str, str]) -> bool:
-    """Ask for the slot; True when this machine holds it. The disk remembers what is held."""
-    if await _ask(machine, lock, "pre-reboot", expected=(200, 409)) != 200:
+    """Ask for the slot; True when this machine holds it. The disk remembers what is held.
+
+    Any refusal is "not now", also that of a group that went away: the machine goes on reporting.
+    """
+    if await _ask(machine, lock, "pre-reboot", expected=(200, *range(400, 500))) != 200:
         return False
     disk = Installed(running=machine.disk().running, lock=json.dumps(dict(lock)))
     machine.world.disks.write(machine.who.mac, disk)

@@ -238,6 +238,16 @@ def test_a_slot_that_is_held_needs_no_engine_to_go_on(scene, monkeypatch):
     assert scene.engine.slot_holder == ""
 
 
+@pytest.mark.parametrize("kind", ["unknown_group", "other_authority", "missing_protocol_header"])
+def test_a_slot_that_its_server_cannot_hold_any_more_stops_no_update_for_ever(scene, kind):
+    """The engine came back without that group, or another server has the slots since."""
+    assert scene.once()
+    status = 409 if kind == "other_authority" else 400
+    scene.engine._slot = lambda *told: (status, {"kind": kind, "value": "not here"}, {})
+    assert not scene.once()
+    assert bool(scene.kept("update")) == (kind == "missing_protocol_header")
+
+
 def test_a_config_that_never_comes_costs_the_slot_whatever_the_clock_says(scene, monkeypatch):
     """The wall clock is put back by years while the slot is held."""
     whole = scene.engine.answer

@@ -203,6 +203,10 @@ class FakeEngine:
     async def lock(self, request):
         holder = (await request.json())["client_params"]["id"]
         assert request.headers["fleet-lock-protocol"] == "true"
+        if "no-group" in self.breaks:
+            self.slot_refusals += 1
+            document = {"kind": "unknown_group", "value": "there is no group default"}
+            return web.json_response(document, status=400)
         if self.slot not in (None, holder) and "two-slots" not in self.breaks:
             self.slot_refusals += 1
             document = {"kind": "failed_lock_semaphore_full", "value": "no slot"}

@@ -225,6 +225,27 @@ def test_a_machine_that_vanishes_with_the_slot_keeps_the_others_up():
     assert not result.violations
 
 
+def test_a_machine_whose_group_went_away_goes_on_reporting():
+    """As the agent does: it asks for its leave again, and may be told another group."""
+    engine = FakeEngine(control_plane=1)
+
+    async def story():
+        async with engine.serve():
+            scenario = Scenario(url=engine.url, machines=1, interval=0.05)
+            async with Fleet(scenario) as fleet:
+                assert await fleet.wait_for_end(Until.UP_TO_DATE, 20)
+                (machine,) = fleet.machines
+                engine.ntp, engine.strategies[machine.who.mac] = "ntp-b", "reboot"
+                engine.breaks.add("no-group")
+                assert await fleet.wait_until(lambda: engine.slot_refusals > 0, 10)
+                reports = machine.reports + 2
+                assert await fleet.wait_until(lambda: machine.reports >= reports, 10)
+                engine.breaks.clear()
+                assert await fleet.wait_for_end(Until.UP_TO_DATE, 20)
+
+    asyncio.run(story())
+
+
 def test_an_engine_that_is_away_is_waited_for():
     engine = FakeEngine(breaks={"away"})
 
