@@ -63,7 +63,7 @@ RETURNS = st.sampled_from(
 STOPS = st.sampled_from(["freeze", "pause", "maintain", "take", "fail_health", "let_time_pass"])
 MEANWHILE = st.sampled_from(
     ["another_worker", "a_late_worker", "begin", "take", "pause", "abort", "revise", "freeze",
-     "maintain", "retire"]
+     "maintain", "retire", "replace"]
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from lifecycle.services import (
     set_strategy,
     start_rollout,
 )
-from lifecycle.tests.model.site import answered
+from lifecycle.tests.model.spares import answered
 from lifecycle.why import why_machine, why_rollout
 from machines.models import Machine
 
@@ -38,6 +38,8 @@ def mend(site):
         if machine.pk in site.down:
             site.return_updated(machine)
         site.give_back_remembered(machine)
+    for machine in site.newcomers:
+        site.install_new(machine)
     for slot in site.held():
         site.release(slot)
 
@@ -48,8 +50,9 @@ def finish(site, watch):
         site.beat(60)
         watch.look()
         rollouts = site.rollouts("ready", "running", "paused")
-        if not rollouts:
+        if not rollouts and not site.is_replacing():
             return
+        site.go_on_replacing()
         for rollout in rollouts:
             answered(
                 resume_rollout if rollout.state != "running" else confirm_stage,

@@ -15,6 +15,7 @@ from lifecycle.models import (
     MachineStrategy,
     Maintenance,
     PolicyMember,
+    Replacement,
     RollingPolicy,
     Rollout,
     RolloutMachine,
@@ -70,6 +71,7 @@ class Picture:
             row.pk: row
             for row in DesiredConfig.objects.select_related("config__revision", "newest__revision")
         }
+        self.replacements = {row.pk: row for row in Replacement.objects.all()}
         self.by_machine = {
             place.machine_id: place
             for place in self.places
@@ -102,6 +104,11 @@ class Picture:
     def plane(self):
         """The control plane's machines."""
         return {pk for pk, profile in self.profiles.items() if profile == PLANE}
+
+    def replaced(self):
+        """Who goes and who comes in replacements that run."""
+        running = [row for row in self.replacements.values() if row.state == "running"]
+        return {pk for row in running for pk in (row.leaving_id, row.joining_id) if pk}
 
     # --- who is unavailable ---------------------------------------------------------------------
 
@@ -154,7 +161,8 @@ class Picture:
         """Why the control plane would suffer from this member's absence; "" when it does not."""
         plane = self.plane()
         others = plane - {machine_id}
-        moving = sorted(pk for pk in others if self.is_let_go(pk))
+        replaced = self.replaced()
+        moving = sorted(pk for pk in others if self.is_let_go(pk) or pk in replaced)
         if moving:
             return f"{moving} of the control plane change at the same time"
         size = max(self.cluster.control_plane_size, len(plane))

@@ -16,41 +16,30 @@ from lifecycle.models import HealthGate, HealthGateState, LockGroup, RollingPoli
 from lifecycle.rules.decide import decide
 from lifecycle.services import (
     advance,
+    advance_replacements,
     advance_rollouts,
-    ask_to_install,
     end_expired_maintenance,
     follow_desired,
     holder_id,
     lock_slot,
     release_slot,
-    report_install,
     submit_report,
     unlock_slot,
 )
 from lifecycle.tests.factories import query_of
-from lifecycle.tests.rollouts.world import World, digest
+from lifecycle.tests.model.spares import WithSpares, answered
+from lifecycle.tests.rollouts.world import digest
 from machines.models import Machine
 from matchbox_sync.models import DesiredConfig
 
-SOURCE = "10.64.0.11"
 
-
-def answered(call, *args, **options):
-    """Call a service; what it returned, or None when the engine refused."""
-    try:
-        return call(*args, **options)
-    except EngineError:
-        return None
-
-
-class Site(World):
+class Site(WithSpares):
     """`down`: machines that do not run; `locks`: the group of which each agent remembers to hold a
     slot; `slots`: who should hold which slot, as (group, holder); `wells`: what each health gate
-    would find; `retired`: machines without a role."""
+    would find."""
 
     names: dict[int, str]
     down: set[int]
-    retired: set[int] = set()
     locks: dict[int, str]
     slots: dict[tuple[str, str], int]
     wells: dict[int, bool]
@@ -61,20 +50,14 @@ class Site(World):
         fresh = Machine.objects.in_bulk([machine.pk for machine in self.machines])
         other.plane = [fresh[machine.pk] for machine in self.plane]
         other.workers = [fresh[machine.pk] for machine in self.workers]
-        other.machines = [*other.plane, *other.workers]
+        other.free = [fresh[machine.pk] for machine in self.free]
+        other.machines = [*other.plane, *other.workers, *other.free]
         other.running, other.contents = dict(self.running), dict(self.contents)
         other.names = {one.pk: f"machine {n}" for n, one in enumerate(other.machines)}
-        other.down, other.retired = set(), set()
+        other.down, other.retired = set(), {machine.pk for machine in other.free}
+        other.new = set()
         other.locks, other.slots, other.wells = {}, {}, {}
         return other
-
-    @property
-    def members(self):
-        """Machines that have a role still."""
-        return [machine for machine in self.machines if machine.pk not in self.retired]
-
-    def new_revision(self, values=None, machines=None, content=None):
-        return super().new_revision(values, self.members, content)
 
     # --- time and the engine --------------------------------------------------------------------
 
@@ -96,6 +79,9 @@ class Site(World):
         follow_desired(machine_ids=[machine.pk for machine in self.machines], now=self.now)
         end_expired_maintenance(now=self.now)
         advance_rollouts(now=now or self.now)
+        if self.free:
+            advance_replacements(now=now or self.now)
+            self.follow_roles()
 
     def step_overtaken_by(self, action):
         """A worker's step, in the middle of which, after it read everything, `action` happens."""
@@ -175,27 +161,8 @@ class Site(World):
 
     def install(self, machine, success=True):
         """It installs itself, and comes up when that went well."""
-        # A request is dated by the real clock; here it was made before the machine asks.
-        asked = Machine.objects.filter(pk=machine.pk, reinstall_requested_at__gt=self.now)
-        asked.update(reinstall_requested_at=self.now - timedelta(seconds=1))
-        machine.refresh_from_db()
-        granted = answered(
-            ask_to_install,
-            machine=machine,
-            raw_query=query_of(machine),
-            source=SOURCE,
-            now=self.now,
-        )
-        if granted is None or not hasattr(granted, "attempt_id"):
+        if not self.install_only(machine, success):
             return False
-        report_install(
-            machine=machine,
-            success=success,
-            attempt_id=granted.attempt_id,
-            source=SOURCE,
-            now=self.now,
-        )
-        machine.refresh_from_db()
         if success:
             self.come_up(machine)
             self.apply(machine)
@@ -208,10 +175,6 @@ class Site(World):
         """An operator frees a slot."""
         if answered(release_slot, slot=slot, actor="ada", reason="burnt", now=self.now) is None:
             self.slots.pop((slot.group.name, slot.holder), None)
-
-    def forget_slots_of(self, machine):
-        """It is out of service: its slots went with it."""
-        self.slots = {key: pk for key, pk in self.slots.items() if pk != machine.pk}
 
     def add_gate(self, policy):
         """A health gate, which nobody has checked yet."""

@@ -9,74 +9,46 @@ import os
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
-    invariant,
     precondition,
     rule,
     run_state_machine_as_test,
 )
 
-from lifecycle.models import Freeze
+from lifecycle.models import Freeze, StrategyName
 from lifecycle.progress import Said
 from lifecycle.services import (
-    abort_rollout,
-    add_freeze,
     apply_policy,
     confirm_stage,
     delete_policy,
     disable_strategy,
     end_maintenance,
     lift_freeze,
-    pause_rollout,
     record_progress,
     resume_rollout,
-    retire_machine,
     set_strategy,
     skip_machine,
-    start_maintenance,
     start_rollout,
 )
 from lifecycle.tests.model import choices
 from lifecycle.tests.model.healing import bring_up_to_date
-from lifecycle.tests.model.site import Site, answered
-from lifecycle.tests.model.watch import Watch
+from lifecycle.tests.model.replacing import OFTEN, PICK, Replacing
+from lifecycle.tests.model.site import Site
+from lifecycle.tests.model.spares import answered
 from machines.services import request_reinstall, set_labels
 
 pytestmark = pytest.mark.django_db
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
 STEPS = int(os.environ.get("MODEL_STEPS", "30"))
-PICK = st.integers(0, 11)
-OFTEN = st.sampled_from([True, True, True, False])
-ACTIVE = ("ready", "running", "paused")
 
 
-class Story(RuleBasedStateMachine):
-    """One story; `base` is the site as all of them begin, and everything is undone at the end."""
-
-    base: Site
-
-    def __init__(self):
-        super().__init__()
-        self.frame = transaction.atomic()
-        self.frame.__enter__()
-        self.site = self.base.fork()
-        self.watch = Watch(self.site)
-        self.age = 0
-        self.was_step = False
-
-    def teardown(self):
-        transaction.set_rollback(True)
-        self.frame.__exit__(None, None, None)
-
-    def one(self, pick, machines):
-        """One of `machines`; None without any."""
-        return machines[pick % len(machines)] if machines else None
+class Story(Replacing, RuleBasedStateMachine):
+    """One story with everything that can happen."""
 
     @initialize(
         documents=choices.sets_of_policies(),
@@ -92,12 +64,6 @@ class Story(RuleBasedStateMachine):
         self.site.new_revision(values=values)
         self.site.beat(seconds)
         self.was_step = True
-
-    @invariant()
-    def what_must_hold_holds(self):
-        self.age += 1
-        self.watch.look(is_step=self.was_step)
-        self.was_step = False
 
     # --- time and workers -----------------------------------------------------------------------
 
@@ -138,25 +104,6 @@ class Story(RuleBasedStateMachine):
         getattr(self, what)(pick)
         self.all_agents_begin()
 
-    def fail_health(self, pick):
-        self.site.wells = dict.fromkeys(self.site.wells, False)
-        self.site.check_gates()
-
-    def let_time_pass(self, pick):
-        self.site.now += timedelta(minutes=5 * pick)
-        self.site.everybody_reports()
-
-    def go_on(self, seconds, rounds):
-        """What happens nearly always, while nothing goes wrong."""
-        for _ in range(rounds):
-            self.site.beat(seconds)
-            self.watch.look(is_step=True)
-            self.all_agents_begin()
-            self.watch.look()
-            self.all_come_back()
-        self.site.beat(5)
-        self.was_step = True
-
     @rule(hours=st.sampled_from([0.2, 1, 8, 30]))
     def the_engine_is_away_or_its_clock_steps_ahead(self, hours):
         self.site.now += timedelta(hours=hours)
@@ -176,62 +123,20 @@ class Story(RuleBasedStateMachine):
         self.site.check_gates()
         self.site.step_overtaken_by(lambda: getattr(self, what)(pick))
 
-    def another_worker(self, pick):
-        self.site.step()
-
-    def a_late_worker(self, pick):
-        self.site.now += timedelta(seconds=400)
-        self.site.everybody_reports()
-        self.site.step()
-
     # --- machines -------------------------------------------------------------------------------
-
-    def up(self):
-        return [one for one in self.site.members if one.pk not in self.site.down]
-
-    def gone(self):
-        return [one for one in self.site.members if one.pk in self.site.down]
-
-    def opened(self):
-        let_go = self.watch.picture().by_machine
-        return [one for one in self.up() if one.pk in let_go]
 
     @rule(pick=PICK, is_called=OFTEN)
     def an_agent_begins(self, pick, is_called):
         self.begin(pick, self.opened() if is_called else self.up())
 
-    def all_agents_begin(self):
-        for machine in self.up():
-            if self.site.begin(machine):
-                self.watch.granted(machine, self.site.locks[machine.pk])
-
-    def begin(self, pick, machines=None):
-        machine = self.one(pick, self.opened() if machines is None else machines)
-        if machine and self.site.begin(machine):
-            self.watch.granted(machine, self.site.locks[machine.pk])
-
     @precondition(lambda self: self.site.down)
     @rule(pick=PICK, how=choices.RETURNS)
     def a_machine_comes_back(self, pick, how):
-        site, machine = self.site, self.one(pick, self.gone())
-        if machine is None:
-            return
-        site.come_up(machine)
-        if how == "updated":
-            site.return_updated(machine)
-        elif how in ("outdated", "lying"):
-            site.report(machine) if how == "outdated" else site.lie(machine)
-            site.give_back_remembered(machine)
-        elif how == "mute":
-            site.give_back_remembered(machine)
-        elif how == "keeps its slot":
-            site.apply(machine)
-            site.report(machine)
+        self.come_back(pick, how)
 
     @rule()
-    def all_come_back(self):
-        for machine in self.gone():
-            self.site.return_updated(machine)
+    def all_machines_come_back(self):
+        self.all_come_back()
 
     @rule(pick=PICK)
     def a_machine_vanishes(self, pick):
@@ -247,11 +152,6 @@ class Story(RuleBasedStateMachine):
     @rule(pick=PICK)
     def a_machine_takes_a_slot_that_asks_nobody(self, pick):
         self.take(pick)
-
-    def take(self, pick):
-        machine = self.one(pick, self.site.members)
-        if self.site.take(machine, "default"):
-            self.watch.granted(machine, "default")
 
     @rule(pick=PICK, other=PICK)
     def a_machine_asks_for_a_slot_of_another_group(self, pick, other):
@@ -276,17 +176,9 @@ class Story(RuleBasedStateMachine):
 
     # --- operators: rollouts --------------------------------------------------------------------
 
-    def tell(self, service, pick, *states, **options):
-        rollout = self.one(pick, self.site.rollouts(*(states or ACTIVE)))
-        if rollout:
-            answered(service, rollout=rollout, actor="ada", now=self.site.now, **options)
-
     @rule(pick=PICK)
     def an_operator_pauses(self, pick):
         self.pause(pick)
-
-    def pause(self, pick):
-        self.tell(pause_rollout, pick, reason="to look")
 
     @rule(pick=PICK)
     def an_operator_resumes(self, pick):
@@ -305,9 +197,6 @@ class Story(RuleBasedStateMachine):
     def an_operator_aborts(self, pick):
         self.abort(pick)
 
-    def abort(self, pick):
-        self.tell(abort_rollout, pick, reason="bad")
-
     @rule(pick=PICK)
     def an_operator_starts(self, pick):
         policy = self.one(pick, self.site.policies())
@@ -324,9 +213,6 @@ class Story(RuleBasedStateMachine):
     def content_changes(self, values):
         self.site.new_revision(values=values)
 
-    def revise(self, pick):
-        self.site.new_revision()
-
     @rule(pick=PICK)
     def content_goes_back(self, pick):
         """As a rollback does: an earlier one's documents under a new number."""
@@ -335,9 +221,6 @@ class Story(RuleBasedStateMachine):
         self.site.new_revision(content=numbers[pick % len(numbers)])
 
     # --- operators: rules -----------------------------------------------------------------------
-
-    def apply(self, document):
-        answered(apply_policy, document=document, actor="ada", now=self.site.now)
 
     @rule(document=choices.policies())
     def an_operator_changes_a_policy(self, document):
@@ -360,18 +243,6 @@ class Story(RuleBasedStateMachine):
     def an_operator_freezes(self, pick, scope, minutes):
         self.freeze(pick, scope, minutes)
 
-    def freeze(self, pick, scope="all", minutes=None):
-        site = self.site
-        policy = self.one(pick, site.policies()) if scope == "policy" else None
-        add_freeze(
-            reason="no",
-            actor="ada",
-            cluster=site.cluster if scope == "cluster" else None,
-            policy=policy,
-            ends_at=site.now + timedelta(minutes=minutes) if minutes else None,
-            now=site.now,
-        )
-
     @rule()
     def an_operator_lifts_all_freezes(self):
         for freeze in Freeze.objects.filter(lifted_at=None):
@@ -393,19 +264,7 @@ class Story(RuleBasedStateMachine):
 
     @rule(pick=PICK, minutes=choices.MINUTES, is_forced=OFTEN)
     def an_operator_works_on_a_machine(self, pick, minutes, is_forced):
-        until = self.site.now + timedelta(minutes=minutes) if minutes else None
-        answered(
-            start_maintenance,
-            machine=self.one(pick, self.site.members),
-            actor="ada",
-            reason="fans",
-            until_at=until,
-            is_forced=is_forced,
-            now=self.site.now,
-        )
-
-    def maintain(self, pick):
-        self.an_operator_works_on_a_machine(pick, None, True)
+        self.maintain(pick, minutes, is_forced)
 
     @rule(pick=PICK)
     def an_operator_has_finished_with_a_machine(self, pick):
@@ -439,20 +298,87 @@ class Story(RuleBasedStateMachine):
     def an_operator_retires_a_machine(self, pick):
         self.retire(pick)
 
-    def retire(self, pick):
-        if len(self.site.members) < len(self.site.machines) - 1:
-            return
-        machine = self.one(pick, self.site.members)
-        if answered(retire_machine, machine=machine, actor="ada", reason="old"):
-            self.site.retired.add(machine.pk)
-            self.site.forget_slots_of(machine)
-
     @rule(pick=PICK, rack=st.sampled_from(["0", "1", "2"]))
     def a_machine_moves_to_another_rack(self, pick, rack):
         machine = self.one(pick, self.site.members)
         set_labels(machine=machine, labels={"rack": rack}, actor="ada")
 
     # --- the end --------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.age > STEPS // 2)
+    @rule()
+    def all_is_mended_and_comes_to_its_end(self):
+        self.age = 0
+        bring_up_to_date(self.site, self.watch)
+
+
+class Exchange(Replacing, RuleBasedStateMachine):
+    """One story in which members of the control plane are replaced all the time."""
+
+    @initialize(document=choices.policies(("plane", "all")), has_policy=OFTEN)
+    def a_revision_for_a_control_plane(self, document, has_policy):
+        if has_policy:
+            self.apply(document)
+        self.site.new_revision()
+        self.site.beat(60)
+        self.was_step = True
+
+    @rule(seconds=choices.SHORT)
+    def a_minute_passes(self, seconds):
+        self.site.beat(seconds)
+        self.was_step = True
+
+    @rule(seconds=choices.SHORT)
+    def everybody_who_may_begins(self, seconds):
+        self.site.beat(seconds)
+        self.watch.look(is_step=True)
+        self.all_agents_begin()
+
+    @rule(minutes=st.sampled_from([5, 11]))
+    def the_clock_jumps(self, minutes):
+        self.site.now += timedelta(minutes=minutes)
+
+    @rule(seconds=st.sampled_from([40, 10000]))
+    def the_clock_steps_back(self, seconds):
+        self.site.now -= timedelta(seconds=seconds)
+
+    @rule(pick=PICK, what=choices.MEANWHILE)
+    def a_worker_is_overtaken(self, pick, what):
+        self.site.now += timedelta(seconds=30)
+        self.site.everybody_reports()
+        self.site.step_overtaken_by(lambda: getattr(self, what)(pick))
+
+    @rule(pick=PICK)
+    def a_machine_vanishes(self, pick):
+        machine = self.one(pick, self.up())
+        if machine:
+            self.site.down.add(machine.pk)
+
+    @precondition(lambda self: self.site.down)
+    @rule(pick=PICK, how=choices.RETURNS)
+    def a_machine_comes_back(self, pick, how):
+        self.come_back(pick, how)
+
+    @rule()
+    def all_machines_come_back(self):
+        self.all_come_back()
+
+    @rule(pick=PICK)
+    def a_machine_takes_a_slot_that_asks_nobody(self, pick):
+        self.take(pick)
+
+    @rule(pick=PICK, is_forced=OFTEN)
+    def an_operator_works_on_a_machine(self, pick, is_forced):
+        self.maintain(pick, 30, is_forced)
+
+    @rule(pick=PICK)
+    def an_operator_sets_a_machines_own_strategy(self, pick):
+        machine = self.one(pick, self.site.members)
+        set_strategy(machine=machine, strategy=StrategyName.KEXEC, actor="ada")
+
+    @rule()
+    def content_changes(self):
+        self.site.new_revision()
 
     @precondition(lambda self: self.age > STEPS // 2)
     @rule()
@@ -469,16 +395,12 @@ def quiet():
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.usefixtures("quiet")
-@pytest.mark.parametrize(("plane", "workers", "share"), [(3, 5, 2), (5, 3, 1), (1, 3, 1)])
-def test_no_order_of_events_breaks_what_policies_promise(plane, workers, share):
-    class OnThisSite(Story):
-        base = Site(plane=plane, workers=workers, racks=3)
-
+def tell(stories, examples):
+    """Run stories, so many in the everyday run."""
     run_state_machine_as_test(
-        OnThisSite,
+        stories,
         settings=settings(
-            max_examples=EXAMPLES or 4 * share,
+            max_examples=EXAMPLES or examples,
             stateful_step_count=STEPS,
             derandomize=not EXAMPLES,
             database=None,
@@ -488,3 +410,23 @@ def test_no_order_of_events_breaks_what_policies_promise(plane, workers, share):
             print_blob=True,
         ),
     )
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize(
+    ("plane", "workers", "spares", "examples"), [(3, 5, 1, 5), (5, 3, 1, 3), (1, 3, 0, 3)]
+)
+def test_no_order_of_events_breaks_what_policies_promise(plane, workers, spares, examples):
+    class OnThisSite(Story):
+        base = Site(plane=plane, workers=workers, racks=3, spares=spares)
+
+    tell(OnThisSite, examples)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize(("plane", "examples"), [(3, 4), (5, 2)])
+def test_no_order_of_events_breaks_a_control_plane_whose_members_are_replaced(plane, examples):
+    class OnThisSite(Exchange):
+        base = Site(plane=plane, workers=1, racks=3, spares=3)
+
+    tell(OnThisSite, examples)
