@@ -1,4 +1,4 @@
-"""What goes on and what waits for somebody, for the console's first page: six queries."""
+"""What goes on and what waits for somebody, for the console's first page: seven queries."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from enjoliver.common.words import counted
 from lifecycle.maintained import present_maintenance
 from lifecycle.models import (
     Freeze,
+    IgnitionReport,
     Maintenance,
     Replacement,
     ReplacementState,
@@ -45,6 +46,7 @@ def notices() -> list[Notice]:
     """Everything, what waits for a decision first."""
     return [
         *_pending_changes(),
+        *_without_a_rule(),
         *_lost_slots(),
         *_rollouts(),
         *_replacements(),
@@ -78,6 +80,18 @@ def _pending_changes() -> Iterator[Notice]:
             query = f"state__exact={state}&closed_at__isempty=1"
             href = _page(PendingChange, lone, query)
             yield Notice(word, f"{counted(len(found), one, many)}.", href, variant)
+
+
+def _without_a_rule() -> Iterator[Notice]:
+    """Outdated machines that nothing lets change: as after a first install without policies."""
+    number = IgnitionReport.objects.filter(
+        is_up_to_date=False, machine__policy_member=None, machine__strategy=None
+    ).count()
+    if number:
+        said = counted(number, "outdated machine has", "outdated machines have")
+        sentence = f"{said} neither a rolling policy nor a strategy: make one, or nothing changes."
+        href = _page(IgnitionReport, None, "verdict=outdated")
+        yield Notice("outdated", sentence, href, "warning")
 
 
 def _lost_slots() -> Iterator[Notice]:

@@ -7,8 +7,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from enjoliver.engine.attention import notices
-from lifecycle.models import Maintenance, Rollout, SlotPhase
-from lifecycle.services import add_freeze, pause_rollout
+from lifecycle.models import IgnitionReport, Maintenance, Rollout, SlotPhase, StrategyName
+from lifecycle.services import add_freeze, pause_rollout, set_strategy
 from lifecycle.tests.factories import SlotFactory
 from lifecycle.tests.rollouts.world import World
 from machines.tests.factories import MachineFactory
@@ -36,6 +36,7 @@ def world():
     made = World(workers=3, plane=1)
     made.now = timezone.now()
     made.report_all()
+    set_strategy(machine=made.plane[0], strategy=StrategyName.KEXEC, actor="ada")
     return made
 
 
@@ -87,6 +88,18 @@ def test_a_rollout_says_how_far_it_is_and_a_paused_one_why(rolling):
     assert "the fans are loud" in notice.sentence
 
 
+def test_outdated_machines_that_nothing_lets_change_are_named(world, admin_client):
+    IgnitionReport.objects.update(is_up_to_date=False)
+    (notice,) = notices()
+    assert notice.sentence.startswith("3 outdated machines have neither a rolling policy nor")
+    assert admin_client.get(notice.href).context["cl"].result_count == 4
+    for worker in world.workers[:2]:
+        set_strategy(machine=worker, strategy=StrategyName.KEXEC, actor="ada")
+    assert sentences()[0].startswith("1 outdated machine has neither")
+    world.policy()
+    assert sentences() == []
+
+
 def test_one_that_is_ready_says_who_begins(world):
     world.policy(starts="manual")
     world.new_revision()
@@ -125,5 +138,5 @@ def test_it_costs_the_same_for_any_number(django_assert_num_queries, rolling):
     for number in range(20):
         make_change(number)
         add_freeze(reason="audit", actor="ada")
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         assert len(notices()) == 7

@@ -85,7 +85,7 @@ def test_an_old_sync_and_a_silent_worker_are_warnings(admin_client):
 def test_the_page_costs_the_same_for_any_fleet(admin_client, django_assert_max_num_queries, count):
     make_fleet(count)
     page(admin_client)
-    with django_assert_max_num_queries(31):
+    with django_assert_max_num_queries(32):
         page(admin_client)
 
 
