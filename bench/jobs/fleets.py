@@ -56,7 +56,7 @@ def build_discovered(machines: int, is_database_new: bool) -> dict[str, Any]:
     now = timezone.now() - timedelta(hours=1)
     for chunk in _chunks(list(identities(machines))):
         _create_discovered([report_of(who) for who in chunk], now)
-    _settle_database()
+    settle_database()
     return {"machines": Machine.objects.count()}
 
 
@@ -77,7 +77,7 @@ def build_reporting(machines: int, is_database_new: bool) -> dict[str, Any]:
     now = timezone.now()
     Machine.objects.update(state=State.RUNNING, state_at=now, installed_at=now)
     _create_marks(now)
-    _settle_database()
+    settle_database()
     return fleet_document(digests)
 
 
@@ -221,7 +221,7 @@ def _create_marks(now: datetime) -> None:
         Mark.objects.bulk_create(chunk)
 
 
-def _settle_database() -> None:
+def settle_database() -> None:
     """PostgreSQL gathers statistics for its planner by itself within a minute; SQLite never."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
