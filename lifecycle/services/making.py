@@ -10,6 +10,7 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
+from enjoliver.common.passes import Pieces
 from enjoliver.common.words import counted
 from lifecycle.models import PolicyMember, RollingPolicy, Rollout, RolloutMachine
 from lifecycle.rules.order import Place, arrange, resolve_order, wave_of
@@ -53,15 +54,19 @@ def ensure_rollouts(*, cluster: Cluster, now: datetime) -> list[Rollout]:
 
     An active rollout of an older revision is superseded; one of this revision gets the places
     added at its end. Nothing is made while a revision is still being rendered. One query while
-    there is nothing to do.
+    there is nothing to do. A policy whose rollout cannot be made stops no other, and is raised
+    after them.
     """
     newest = Revision.objects.filter(cluster=cluster).order_by("-number").first()
     if newest is None or newest.completed_at is None:
         return []
-    made = []
+    made, pieces = list[Rollout](), Pieces()
     for policy_id, behind in _by_policy(read_behind(_unplaced(cluster))).items():
-        policy = RollingPolicy.objects.select_related("cluster").get(pk=policy_id)
-        made += _ensure(policy, behind, newest, now)
+        with pieces.piece():
+            policy = RollingPolicy.objects.select_related("cluster").filter(pk=policy_id).first()
+            if policy is not None:  # else it went since its members were read
+                made += _ensure(policy, behind, newest, now)
+    pieces.finish()
     return made
 
 

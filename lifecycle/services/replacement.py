@@ -14,6 +14,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from enjoliver.common.errors import Conflict, EngineError, InvalidInput
+from enjoliver.common.passes import Pieces
 from lifecycle.models import Replacement, ReplacementState, ReplacementStep
 from lifecycle.replacing import Judgement, judge_replacement
 from lifecycle.services.members import read_members
@@ -113,9 +114,12 @@ def advance_replacement(*, replacement: Replacement, now: datetime | None = None
 
 
 def advance_replacements(*, now: datetime | None = None) -> None:
-    """Advance all that run: what beat calls."""
-    for row in Replacement.objects.filter(state=ReplacementState.RUNNING):
-        advance_replacement(replacement=row, now=now)
+    """Advance all that run: what beat calls. One that fails stops no other, and is raised after."""
+    pieces = Pieces()
+    for row in Replacement.objects.filter(state=ReplacementState.RUNNING).order_by("pk"):
+        with pieces.piece():
+            advance_replacement(replacement=row, now=now)
+    pieces.finish()
 
 
 def cancel_replacement(*, replacement: Replacement, actor: str, reason: str) -> Replacement:
@@ -158,7 +162,7 @@ def choose_again(
                 _choose_before_swap(row, spare, now)
             else:
                 swap_again(row, spare, actor, now)
-    except Overtaken as error:
+    except (Overtaken, Machine.DoesNotExist) as error:
         raise Conflict(
             "this replacement went on at the same moment: look at it, and choose again if need be",
             kind="changed_meanwhile",
@@ -193,6 +197,8 @@ def _advance_once(row: Replacement, now: datetime) -> bool:
             waits_for = STEPS[ReplacementStep(row.step)](row, now)
     except EngineError as error:
         waits_for = error.value
+    except Machine.DoesNotExist as error:  # forgotten between two reads
+        raise Overtaken from error
     if not waits_for:
         return True
     if waits_for[:300] != row.waits_for:

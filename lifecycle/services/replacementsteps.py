@@ -79,7 +79,7 @@ def _swap(row: Replacement, leaving: Machine, joining: Machine, now: datetime) -
         with transaction.atomic():
             check_spare(plan_swap(machine=leaving), joining)
             move(row, now, ReplacementStep.INSTALL, joining=joining)
-            hand_over(leaving, joining, row.reason, row.started_by)
+            hand_over(leaving, joining, row.reason, row.started_by, now)
     except Conflict:
         # The spare got a role, lost its address or does not suit any more: choose again.
         if row.is_joining_chosen_by_operator:
@@ -114,7 +114,9 @@ def _report(row: Replacement, now: datetime) -> str:
 def _retire(row: Replacement, now: datetime) -> str:
     # An operator may have given it another role meanwhile: then it is left alone.
     if row.leaving is not None and not Assignment.objects.filter(machine=row.leaving).exists():
-        retire_machine(machine=row.leaving, actor=row.started_by, reason=f"replaced: {row.reason}")
+        retire_machine(
+            machine=row.leaving, actor=row.started_by, reason=f"replaced: {row.reason}", now=now
+        )
     write(
         row,
         step=ReplacementStep.DONE,
@@ -141,12 +143,12 @@ STEPS: dict[ReplacementStep, Callable[[Replacement, datetime], str]] = {
 # --- what steps share --------------------------------------------------------------------------
 
 
-def hand_over(leaving: Machine, joining: Machine, reason: str, actor: str) -> None:
+def hand_over(leaving: Machine, joining: Machine, reason: str, actor: str, now: datetime) -> None:
     swap_member(leaving=leaving, joining=joining, actor=actor, reason=reason)
     if joining.installed_at is not None:
         # What it has on its disk is from a former life.
         text = f"it takes the place of {leaving.boot_mac}"
-        request_reinstall(machine=joining, actor=actor, reason=text, is_forced=True)
+        request_reinstall(machine=joining, actor=actor, reason=text, is_forced=True, now=now)
 
 
 def swap_again(row: Replacement, spare: Machine | None, actor: str, now: datetime) -> None:
@@ -170,10 +172,10 @@ def swap_again(row: Replacement, spare: Machine | None, actor: str, now: datetim
     else:
         spare = Machine.objects.get(pk=plan.spares[0].machine_id)
     move(row, now, ReplacementStep.INSTALL, joining=spare)
-    hand_over(row.joining, spare, "another spare was chosen", actor)
+    hand_over(row.joining, spare, "another spare was chosen", actor, now)
     # It may be in the middle of its install, and must not come up as the member that it is not.
     text = "another spare was chosen: it boots into discovery and waits there"
-    request_reinstall(machine=row.joining, actor=actor, reason=text, is_forced=True)
+    request_reinstall(machine=row.joining, actor=actor, reason=text, is_forced=True, now=now)
 
 
 def check_spare(plan: SwapPlan, spare: Machine) -> None:

@@ -1,5 +1,6 @@
 """Guided replacement of a control-plane member, from check to retire."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -31,6 +32,7 @@ from lifecycle.services import (
     start_maintenance,
     start_replacement,
 )
+from lifecycle.services import replacement as replacements
 from lifecycle.services import replacementsteps as steps
 from lifecycle.tests.factories import NOON, AttemptFactory, SlotFactory
 from machines.models import Event, Machine
@@ -41,13 +43,14 @@ from scheduling.roles import PROFILE_CONTROL_PLANE, WaitCode
 from scheduling.services import (
     assign_roles,
     default_cluster,
+    plan_swap,
     readmit_machine,
     release_machine,
     run_scheduler,
     set_requirements,
     update_cluster,
 )
-from scheduling.tests.factories import make_machine
+from scheduling.tests.factories import ClusterFactory, make_machine
 
 pytestmark = pytest.mark.django_db
 SECOND = timedelta(seconds=1)
@@ -210,6 +213,39 @@ def test_whoever_is_overtaken_between_two_reads_looks_again(cluster, monkeypatch
     row = look(row, 1)
     assert (row.step, "switched on" in row.waits_for) == (ReplacementStep.INSTALL, True)
     assert members() == [mac_of(2), mac_of(3), mac_of(6)]
+
+
+def test_a_spare_that_is_forgotten_as_it_is_chosen_is_passed_over(cluster, monkeypatch):
+    def plan_with_one_that_went(*, machine):
+        monkeypatch.setattr(steps, "plan_swap", plan_swap)
+        plan = plan_swap(machine=machine)
+        return replace(plan, spares=(replace(plan.spares[0], machine_id=0), *plan.spares))
+
+    monkeypatch.setattr(steps, "plan_swap", plan_with_one_that_went)
+    assert begin().step == ReplacementStep.INSTALL
+    assert members() == [mac_of(2), mac_of(3), mac_of(5)]
+
+
+def test_one_that_fails_stops_no_other(cluster, monkeypatch):
+    first = begin()
+    other = ClusterFactory.create()
+    second = Replacement.objects.create(
+        cluster=other, leaving_mac=mac_of(9), reason="dead", started_at=NOON, step_at=NOON
+    )
+    advance, seen = replacements.advance_replacement, []
+
+    def advance_second(*, replacement, now):
+        seen.append(replacement.pk)
+        if replacement.pk == first.pk:
+            raise RuntimeError("as if it were broken")
+        return advance(replacement=replacement, now=now)
+
+    monkeypatch.setattr(replacements, "advance_replacement", advance_second)
+    with pytest.raises(RuntimeError, match="as if"):
+        advance_replacements(now=NOON)
+    assert seen == [first.pk, second.pk]
+    second.refresh_from_db()
+    assert "cancel this replacement" in second.waits_for
 
 
 def test_looking_again_writes_nothing_while_it_waits(cluster):

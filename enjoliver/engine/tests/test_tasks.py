@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from enjoliver.common.leases import hold_lease
 from enjoliver.common.models import Heartbeat
+from enjoliver.engine import pruning
 from enjoliver.engine.tasks import beat_worker, prune
 from machines.models import Event, StateChange
 from machines.tests.factories import EventFactory, StateChangeFactory
@@ -42,6 +43,16 @@ def test_sessions_that_ended_go():
         )
     prune()
     assert [session.pk for session in Session.objects.all()] == ["new"]
+
+
+def test_a_service_of_pruning_that_fails_stops_no_other(monkeypatch):
+    pruned = []
+    monkeypatch.setattr(pruning, "prune_attempts", lambda **_: 1 / 0)
+    monkeypatch.setattr(pruning, "prune_rollouts", lambda **_: pruned.append("rollouts"))
+    monkeypatch.setattr(pruning, "prune_revisions", lambda **_: pruned.append("revisions"))
+    with pytest.raises(ZeroDivisionError):
+        prune()
+    assert pruned == ["rollouts", "revisions"]
 
 
 def test_two_prunings_do_not_run_at_once():

@@ -17,6 +17,7 @@ from lifecycle.services import (
     apply_policy,
     delete_policy,
     ensure_rollouts,
+    making,
     policies,
     resume_rollout,
     rollouts,
@@ -99,6 +100,36 @@ class TestOneThatFailsStopsNoOther:
             advance_rollouts(now=two.now)
         states = [state for rollout in Rollout.objects.all() for state in two.states(rollout)]
         assert states == ["open", "open"]
+
+    def test_a_policy_whose_rollout_cannot_be_made_stops_no_other(self, two, monkeypatch):
+        two.new_revision()
+        make = making.make_rollout
+
+        def make_one(policy, *others, **named):
+            if policy.name == "p0":
+                raise RuntimeError("as if it were broken")
+            return make(policy, *others, **named)
+
+        monkeypatch.setattr(making, "make_rollout", make_one)
+        with pytest.raises(RuntimeError, match="as if"):
+            ensure_rollouts(cluster=two.cluster, now=two.now)
+        newest = Rollout.objects.order_by("-pk").first()
+        assert newest is not None
+        assert (newest.policy_name, newest.revision_number) == ("p1", 3)
+
+    def test_a_policy_that_went_since_its_members_were_read_is_passed_over(self, two, monkeypatch):
+        two.new_revision()
+        read = making.read_behind
+
+        def read_and_delete(rows):
+            found = read(rows)
+            Rollout.objects.filter(policy_name="p0").delete()
+            RollingPolicy.objects.filter(name="p0").delete()
+            return found
+
+        monkeypatch.setattr(making, "read_behind", read_and_delete)
+        made = ensure_rollouts(cluster=two.cluster, now=two.now)
+        assert [rollout.policy_name for rollout in made] == ["p1"]
 
     def test_all_that_failed_is_told(self, two):
         spoil("p0")
