@@ -13,7 +13,8 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def command_of(program: str) -> tuple[str, ...]:
-    """The command line; `bare` is the web server's with an empty Django behind it."""
+    """The command line; `bare` is the web server's with an empty Django behind it, and with plain
+    gthread workers: the engine's own bring its packages along."""
     set_up_django()
     from enjoliver.engine.processes.config import config_from_settings
     from enjoliver.engine.processes.programs import matchbox_command, web_command
@@ -23,6 +24,8 @@ def command_of(program: str) -> tuple[str, ...]:
         return matchbox_command(config)
     command = web_command(config)
     if program == "bare":
+        at = command.index("--worker-class") + 1
+        command = (*command[:at], "gthread", *command[at + 1 :])
         return tuple("bench.bare:application" if ":app" in word else word for word in command)
     return command
 
