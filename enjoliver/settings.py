@@ -305,6 +305,7 @@ UNFOLD = {
     "SITE_SYMBOL": "dns",
     "SHOW_HISTORY": True,
     "DASHBOARD_CALLBACK": "enjoliver.engine.dashboard.dashboard_callback",
+    "SIDEBAR": {"navigation": "enjoliver.engine.navigation.navigation"},
 }
 
 # --- metrics -----------------------------------------------------------------------------------

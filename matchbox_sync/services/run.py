@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from enjoliver.common.leases import HeldLease, hold_lease
+from enjoliver.common.words import counted
 from matchbox_sync.content import Content
 from matchbox_sync.fingerprints import Fingerprints
 from matchbox_sync.models import DesiredConfig, Revision, SyncState
@@ -332,4 +333,4 @@ def _machines(changes: list[Change]) -> str:
         return ""
     some = ", ".join(change.target.facts.fqdn or change.target.mac for change in changes[:3])
     more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-    return f"{len(changes)} machine configs ({some}{more})"
+    return f"{counted(len(changes), 'machine config')} ({some}{more})"
