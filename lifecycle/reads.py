@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Min, Q, Sum
+from django.db.models import Count, Min, Q, QuerySet, Sum
 from django.utils import timezone
 
 from lifecycle.models import (
@@ -68,4 +68,12 @@ def count_changes() -> ChangeCounts:
         oldest_slot_at=held["oldest"],
         installs_open=InstallAttempt.objects.filter(outcome=InstallOutcome.OPEN).count(),
         installs_queued=InstallWaiter.objects.count(),
+    )
+
+
+def unruled_reports() -> QuerySet[IgnitionReport]:
+    """Of outdated machines that nothing lets change: no policy selects them, and no operator gave
+    them a strategy or took it away."""
+    return IgnitionReport.objects.filter(
+        is_up_to_date=False, machine__policy_member=None, machine__strategy=None
     )

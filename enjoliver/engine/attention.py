@@ -22,6 +22,7 @@ from lifecycle.models import (
     Slot,
     SlotPhase,
 )
+from lifecycle.reads import unruled_reports
 from lifecycle.rolloutdocs import counted_rollouts
 from lifecycle.rules.states import ACTIVE_STATES, DONE, PAUSED, READY, ROW_STATES, RUNNING, SKIPPED
 from lifecycle.services import freezes_in_force
@@ -84,9 +85,7 @@ def _pending_changes() -> Iterator[Notice]:
 
 def _without_a_rule() -> Iterator[Notice]:
     """Outdated machines that nothing lets change: as after a first install without policies."""
-    number = IgnitionReport.objects.filter(
-        is_up_to_date=False, machine__policy_member=None, machine__strategy=None
-    ).count()
+    number = unruled_reports().count()
     if number:
         said = counted(number, "outdated machine has", "outdated machines have")
         sentence = f"{said} neither a rolling policy nor a strategy: make one, or nothing changes."

@@ -10,8 +10,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from enjoliver.common.errors import EngineError
+from enjoliver.common.words import counted
 from lifecycle.answers import Answer
 from lifecycle.models import RollingPolicy, Rollout
+from lifecycle.reads import unruled_reports
 from lifecycle.rules.states import ACTIVE_STATES
 from lifecycle.services import freezes_in_force
 from lifecycle.why import why_machine, why_rollout
@@ -49,6 +51,10 @@ class Command(BaseCommand):
             self.stdout.write("no rollout is active; `why MACHINE` asks about one machine")
             for line in _standing():
                 self.stdout.write(f"  {line}")
+        unruled = 0 if options["machine"] else unruled_reports().count()
+        if unruled:
+            said = counted(unruled, "outdated machine has", "outdated machines have")
+            self.stdout.write(f"{said} neither a rolling policy nor a strategy: nothing changes")
 
     def _answers(self, name: str | None) -> list[tuple[str, Answer]]:
         if name:

@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from lifecycle.models import Freeze, RollingPolicy
+from lifecycle.models import Freeze, IgnitionReport, RollingPolicy
 from lifecycle.services import add_freeze
 from lifecycle.tests.rollouts.world import World
 from matchbox_sync.models import PendingChange
@@ -188,6 +188,14 @@ class TestWhy:
         assert answer["answer"]
         with pytest.raises(CommandError):
             run("why", "nobody")
+
+    def test_outdated_machines_that_nothing_lets_change_are_counted(self, world):
+        assert "outdated" not in run("why")
+        IgnitionReport.objects.filter(machine=world.workers[0]).update(is_up_to_date=False)
+        said = run("why")
+        assert "1 outdated machine has neither a rolling policy nor a strategy" in said
+        world.policy()
+        assert "outdated" not in run("why")
 
     def test_without_a_rollout_it_says_what_stands_before_one(self, world):
         said = run("why")
