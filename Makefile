@@ -11,7 +11,7 @@ CHECKS := lint types imports docs migrations openapi-check
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-run setup-test setup-lab setup-lab-vm run demo agent \
-	lab lab-down lab-test lab-vm-test test test-sqlite test-postgres rollout-proof \
+	lab lab-down lab-test lab-vm-test test test-sqlite test-postgres search rollout-proof \
 	check $(CHECKS) generate bench clean
 
 help: ## list the commands
@@ -60,6 +60,11 @@ test-sqlite: setup-test ## all tests on SQLite
 
 test-postgres: setup-test ## those that touch the database, on PostgreSQL with Redis
 	@exec $(VENV)/python -m tools.run_tests postgres -- $(ARGS)
+
+search: setup-test ## tests of properties with examples nobody has seen yet; some minutes
+	@$(VENV)/pytest -q --hypothesis-profile=search -m hypothesis $(ARGS)
+	@MODEL_EXAMPLES=20 HOSTILE_EXAMPLES=100 $(VENV)/pytest -q --hypothesis-profile=search \
+		lifecycle/tests/model tests/http/test_hostile_bytes.py $(ARGS)
 
 rollout-proof: setup-test ## a thousand machines roll under policies, with faults; SQLite, then PostgreSQL
 	@PROOF_MACHINES=1000 $(VENV)/python -m tools.run_tests sqlite -- tests/e2e/test_rollout_proof.py -s $(ARGS)

@@ -12,6 +12,22 @@ from typing import Any
 
 import pytest
 from django.db.models.signals import post_migrate
+from hypothesis import HealthCheck, settings
+
+# A commit passes or fails for what is in it: no examples by chance, and no limit in wall time,
+# which says only how busy the machine is. `make search` looks at examples nobody has seen yet.
+settings.register_profile(
+    "everyday",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "search", settings.get_profile("everyday"), derandomize=False, max_examples=1000
+)
+settings.load_profile("everyday")
 
 
 def pytest_configure() -> None:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 QUICK = settings(
     max_examples=60,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 SCALARS = (

@@ -229,7 +229,9 @@ def test_slash_head_and_wrong_methods(client, path):
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 @example(b'{"boot-info":{},"interfaces":[{}],"disks":[{}],"lldp":{}}')
@@ -245,7 +247,9 @@ hostile = st.recursive(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(hostile)
 def test_anything_under_an_unknown_key_is_200_or_406(client, value):

@@ -255,7 +255,9 @@ def test_a_receiver_that_fails_does_not_break_the_report(django_capture_on_commi
 
 
 @settings(
-    max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=20,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
 )
 @given(st.permutations(["-", ":", ".", ""]), st.booleans(), st.sampled_from(range(50)))
 def test_any_spelling_of_the_same_macs_is_the_same_machine(db, separators, is_upper, number):
@@ -308,7 +310,9 @@ def fleets_of_one(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 @settings(
-    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
 )
 @given(fleets_of_one())
 def test_after_any_reports_the_rows_are_those_of_the_last_one(db, reports):

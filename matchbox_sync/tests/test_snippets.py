@@ -33,14 +33,14 @@ def test_values_are_put_in_as_data_of_their_own_type(snippet):
     assert found == {"a": ["v", "w"], "b": 3, "c": {"d": {"k": [True]}}, "e": "xWy3"}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(TEXTS)
 def test_no_value_can_change_the_form_of_a_document(snippet, value):
     found = snippet("a:\n  - b: <%= value %>\n    c: 1\n  - /x/<%= value %>", {"value": value})
     assert found.butane == {"a": [{"b": value, "c": 1}, f"/x/{value}"]}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(TEXTS)
 def test_values_in_bodies_stay_what_they_are(snippet, value):
     body = "# {{ .hostname }}\n<%= value %>\n"

@@ -164,7 +164,10 @@ def test_only_operators_give_roles(client, cluster):
 
 
 @given(body=st.binary(max_size=200))
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@hypothesis_settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=60,
+)
 def test_no_bytes_give_a_500(post, body):
     assert post(body).status_code in (200, 404, 406)
 
