@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-START_SECONDS = 15.0
+START_SECONDS = 60.0
 STOP_SECONDS = 3.0
 _PORT_TRIES = 5
 # prctl(PR_SET_PDEATHSIG) ends the child with its parent, also after kill -9 (prctl(2)). Set by a
@@ -180,8 +180,10 @@ def _make_directory(base: Path) -> tuple[Path, int]:
         path = Path(tempfile.mkdtemp(dir=base, prefix="render-"))
         lock = _lock(path)
         # Another process may have taken the new directory for an orphan before we locked it.
-        if lock is not None and path.is_dir():
-            return path, lock
+        if lock is not None:
+            if path.is_dir():
+                return path, lock
+            os.close(lock)
 
 
 def _lock(directory: Path) -> int | None:

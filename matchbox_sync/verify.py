@@ -21,7 +21,7 @@ from matchbox_sync.templating import SafeLoader
 from scheduling.roles import PROFILE_DISCOVERY, profile_of
 
 MAX_BYTES = 1024 * 1024
-STRICT_SECONDS = 30.0
+STRICT_SECONDS = 120.0
 DISCOVERY_MARKER = "/etc/enjoliver/discovery"
 ROLE_MARKER = "/etc/enjoliver/role"
 ENVIRONMENT = "/etc/enjoliver/environment"

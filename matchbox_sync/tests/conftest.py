@@ -1,20 +1,27 @@
 """A scratch matchbox directory per test, and the real public matchbox on it where asked for."""
 
-import socket
 import subprocess
 from contextlib import contextmanager
 
 import httpx
 import pytest
 from django.conf import settings as django_settings
+from django.core.cache import cache
 
 from enjoliver.common.polling import wait_until
+from matchbox_sync import upstream
+from matchbox_sync.tests.ports import reserved_ports
 from scheduling.models import Cluster
+
+PATIENCE = 60
+"""Seconds for an answer of a program that this computer may be too busy to run."""
 
 
 @pytest.fixture
 def cluster(db, settings, tmp_path):
     """The default cluster with a control plane of one, publishing into a scratch directory."""
+    cache.clear()  # of what an earlier test was told a moment ago
+    settings.SYNC_NOTIFY_TTL_SECONDS = 240  # a sync is fresh as long as any test takes
     settings.MATCHBOX_PATH = tmp_path / "matchbox"
     settings.ASSETS_PATH = tmp_path / "matchbox" / "assets"
     settings.SSH_KEYS_PATH = tmp_path / "ssh"
@@ -24,17 +31,11 @@ def cluster(db, settings, tmp_path):
     return Cluster.objects.get(name="default")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 @contextmanager
 def running_matchbox(path):
     """The real matchbox on `path`; yields its URL."""
-    url = f"http://127.0.0.1:{free_port()}"
+    (port,) = reserved_ports(1)
+    url = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(
         [
             django_settings.MATCHBOX_BIN,
@@ -47,11 +48,11 @@ def running_matchbox(path):
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_until(lambda: answers(url), seconds=20, what="matchbox answers")
+        wait_until(lambda: answers(url), seconds=120, what="matchbox answers")
         yield url
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE)
 
 
 def answers(url):
@@ -62,10 +63,19 @@ def answers(url):
 
 
 @pytest.fixture
-def public_matchbox(cluster, settings):
+def public_matchbox(cluster, settings, monkeypatch):
     """The real matchbox on the directory that the sync publishes to."""
     for folder in ("groups", "profiles", "ignition", "assets"):
         (settings.MATCHBOX_PATH / folder).mkdir(parents=True)
-    with running_matchbox(settings.MATCHBOX_PATH) as url:
+    with (
+        running_matchbox(settings.MATCHBOX_PATH) as url,
+        httpx.Client(timeout=PATIENCE, trust_env=False) as client,
+    ):
         settings.MATCHBOX_URLS = [url]
+        monkeypatch.setattr(upstream, "_client", lambda: client)
         yield url
+
+
+def fetch(url):
+    """The answer of a matchbox, however long it takes."""
+    return httpx.get(url, timeout=PATIENCE, trust_env=False)

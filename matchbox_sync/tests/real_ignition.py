@@ -42,12 +42,15 @@ def _run(stage, root, folder):
             f"--stage={stage}",
             f"--root={root}",
             f"--config-cache={folder / 'cache'}",
+            # By default in /run, where another run of Ignition would read it.
+            f"--state-file={folder / 'state'}",
+            f"--neednet={folder / 'neednet'}",
             "--log-to-stdout",
         ],
         env={**os.environ, "IGNITION_CONFIG_FILE": str(folder / "config.ign")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -348,24 +347,26 @@ class TestWriters:
     def test_a_writer_that_is_killed_leaves_nothing_that_is_served(
         self, root, source, tmp_path, client
     ):
-        big = tmp_path / "big"
-        with big.open("wb") as file:
-            file.truncate(64 << 30)  # sparse
+        pipe = tmp_path / "pipe"  # nobody ever writes its end: the writer waits in the middle
+        os.mkfifo(pipe)
         code = (
             "import sys; from pathlib import Path;"
             "from matchbox_sync.assets.folder import AssetFolder;"
             "AssetFolder(Path(sys.argv[1])).stage(Path(sys.argv[2]), 'big')"
         )
-        writer = subprocess.Popen([sys.executable, "-c", code, str(root), str(big)])
-        try:
-            wait_until(lambda: list(root.glob(".big.*.part")), seconds=60, what="it is writing")
-            writer.send_signal(signal.SIGSTOP)  # it must not fill the disk
-            run("add", source)  # leaves alone what somebody is writing
-            assert list(root.glob(".big.*.part"))
-            assert client.get("/assets").json() == ["vmlinuz"]
-        finally:
-            writer.send_signal(signal.SIGKILL)
-            writer.wait(30)
+        writer = subprocess.Popen([sys.executable, "-c", code, str(root), str(pipe)])
+        with pipe.open("r+b", buffering=0) as held:
+            try:
+                held.write(b"half of it")
+                wait_until(lambda: list(root.glob(".big.*.part")), seconds=120, what="it writes")
+                with AssetFolder(root).locked():
+                    pass  # by now its file is locked as well
+                run("add", source)  # leaves alone what somebody is writing
+                assert list(root.glob(".big.*.part"))
+                assert client.get("/assets").json() == ["vmlinuz"]
+            finally:
+                writer.kill()
+                writer.wait(60)
         run("add", source)
         assert list(root.glob(".*.part")) == []
 

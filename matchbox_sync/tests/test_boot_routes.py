@@ -3,7 +3,6 @@
 import json
 from datetime import timedelta
 
-import httpx
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
@@ -12,6 +11,7 @@ from machines.models import Event, Machine
 from machines.services import request_reinstall
 from matchbox_sync.models import DesiredConfig, SyncState
 from matchbox_sync.services import sync_cluster
+from matchbox_sync.tests.conftest import fetch
 from matchbox_sync.tests.fleet import (
     CONTROL_PLANE,
     discover,
@@ -201,7 +201,7 @@ class TestMetadata:
     @pytest.mark.parametrize("query", [query_of(2, installed=True), query_of(3), "", "mac=x&a=b"])
     def test_it_is_matchboxs_answer_with_sorted_lines(self, client, public_matchbox, synced, query):
         ours = client.get(f"/metadata?{query}")
-        theirs = httpx.get(f"{public_matchbox}/metadata?{query}")
+        theirs = fetch(f"{public_matchbox}/metadata?{query}")
         assert ours.content.decode().splitlines() == sorted(theirs.text.splitlines())
         assert "ETag" in ours.headers
 

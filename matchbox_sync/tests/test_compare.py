@@ -45,6 +45,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def instance(cluster, settings, monkeypatch):
     monkeypatch.setattr(compare, "_agreed_at", {})
+    monkeypatch.setattr(compare, "TIMEOUT_SECONDS", 60.0)
     original = compare._samples
     with Instance() as running:
 

@@ -274,7 +274,7 @@ def matchbox(tmp_path_factory):
 
 def ask_metadata(process, raw_query):
     """matchbox's answer to the exact bytes of a query, as text."""
-    with socket.create_connection(("127.0.0.1", process.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", process.port), timeout=60) as connection:
         connection.sendall(b"GET /metadata?" + raw_query + b" HTTP/1.0\r\n\r\n")
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     head, _, body = answer.partition(b"\r\n\r\n")

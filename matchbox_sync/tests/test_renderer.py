@@ -252,7 +252,7 @@ def test_a_crashed_program_is_started_again():
         group = group_of("kubernetes-node")
         before = private.render(compose(), [group])
         psutil.Process(private.pid).kill()
-        wait_until(lambda: is_gone(private.pid), seconds=10, what="the process is gone")
+        wait_until(lambda: is_gone(private.pid), seconds=60, what="the process is gone")
         assert private.render(compose(), [group]) == before
 
 
@@ -300,7 +300,7 @@ settings.STATE_DIR = Path(sys.argv[1])
 with PrivateMatchbox() as private:
     private.render(compose(), [group_of("kubernetes-node")])
     print(private.pid, flush=True)
-    time.sleep(60)
+    time.sleep(3600)  # until it is killed
 """
 
 
@@ -312,12 +312,14 @@ def test_it_dies_with_its_parent_and_the_next_one_clears_up(settings, tmp_path):
         cwd=settings.BASE_DIR,
     )
     assert holder.stdout is not None
-    pid = int(holder.stdout.readline())
-    assert not is_gone(pid)
-    holder.kill()
-    holder.wait()
-    holder.stdout.close()
-    wait_until(lambda: is_gone(pid), seconds=10, what="matchbox died with its parent")
+    try:
+        pid = int(holder.stdout.readline())
+        assert not is_gone(pid)
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+    wait_until(lambda: is_gone(pid), seconds=60, what="matchbox died with its parent")
     assert list((tmp_path / "scratch").iterdir())
     settings.STATE_DIR = tmp_path
     with PrivateMatchbox() as private:

@@ -3,7 +3,6 @@
 import json
 import shutil
 
-import httpx
 import pytest
 
 from enjoliver.common.leases import hold_lease
@@ -25,6 +24,7 @@ from matchbox_sync.services import (
     sync_cluster,
 )
 from matchbox_sync.services.revisions import release_at_once
+from matchbox_sync.tests.conftest import fetch
 from matchbox_sync.tests.fleet import CONTROL_PLANE, NODE, discover, mac_of, place
 from scheduling.services import assign_roles, release_machine, set_values
 
@@ -95,13 +95,13 @@ def test_a_machine_gets_the_bytes_that_the_public_matchbox_renders(public_matchb
     assert sync(cluster).problems == 0
     for desired in DesiredConfig.objects.select_related("config"):
         query = f"mac={desired.config.mac.replace(':', '-')}&os=installed"
-        answer = httpx.get(f"{public_matchbox}/ignition?{query}")
+        answer = fetch(f"{public_matchbox}/ignition?{query}")
         assert answer.content == load_document(desired.sha512)
-        script = httpx.get(f"{public_matchbox}/ipxe?{query}").text
+        script = fetch(f"{public_matchbox}/ipxe?{query}").text
         assert script == held.machine_script(desired.pk)
     discovery = discovery_in_force()
-    assert httpx.get(f"{public_matchbox}/ignition").content == discovery.body
-    assert httpx.get(f"{public_matchbox}/ipxe").text == discovery.script
+    assert fetch(f"{public_matchbox}/ignition").content == discovery.body
+    assert fetch(f"{public_matchbox}/ipxe").text == discovery.script
 
 
 def test_a_sync_without_a_change_writes_nothing_and_asks_matchbox_nothing(
@@ -171,9 +171,7 @@ def test_a_machine_that_is_held_back_keeps_its_config_and_a_numbered_profile(
     for machine in (held_back, moved):
         desired = DesiredConfig.objects.select_related("config").get(pk=machine.pk)
         query = f"mac={desired.config.mac}&os=installed"
-        assert httpx.get(f"{public_matchbox}/ignition?{query}").content == load_document(
-            desired.sha512
-        )
+        assert fetch(f"{public_matchbox}/ignition?{query}").content == load_document(desired.sha512)
     # Let go, the machine joins the others and its numbered profile vanishes.
     assign_revision(machine=held_back, revision=Revision.objects.get(number=2), actor="test")
     sync(cluster)
@@ -330,7 +328,7 @@ def test_a_sync_killed_in_the_middle_is_finished_by_the_next_one(cluster, settin
 
 
 def test_a_second_worker_leaves_a_running_sync_alone(cluster):
-    with hold_lease("sync:default"):
+    with hold_lease("sync:default", seconds=300):
         assert sync_cluster(cluster=cluster) is None
     assert sync_cluster(cluster=cluster) is not None
 
@@ -430,7 +428,7 @@ def test_nothing_is_pruned_while_a_sync_is_under_way(cluster):
     for number in range(3):
         change_value(cluster, ntp=[f"ntp{number}.example.test"])
         sync(cluster)
-    with hold_lease(f"sync:{cluster.name}"):
+    with hold_lease(f"sync:{cluster.name}", seconds=300):
         assert prune_revisions(cluster=cluster, keep=1) == 0
     assert prune_revisions(cluster=cluster, keep=1) == 2
 
