@@ -16,12 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tools.ports import hold_port, port_of
+
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / "bench"
 API_URI = "http://127.0.0.1:5000"
 """Stands in every rendered config, so it is the same in every run: kept states stay good."""
 
 _READY = "ready.json"
+_held: list[socket.socket] = []
 
 
 class AlreadyRunning(Exception):
@@ -29,11 +32,9 @@ class AlreadyRunning(Exception):
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of loopback that is ours for the rest of this process."""
+    _held.append(hold_port())
+    return port_of(_held[-1])
 
 
 @dataclass(frozen=True, slots=True)

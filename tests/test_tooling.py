@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from tools.check_links import broken_links
 from tools.go_programs import BUTANE, IGNITION, MATCHBOX, MINIMUM_GO, go_version
 from tools.only_database import touches_database
 from tools.openapi import differences
+from tools.ports import hold_port, port_of
 from tools.run_tests import summary_of
 from tools.steps import ROOT, StepFailed, fingerprint, is_done, mark_done
 from tools.system_packages import Need
@@ -204,6 +206,19 @@ def test_a_failed_set_up_ends_with_the_advice(capsys, monkeypatch):
     monkeypatch.setattr(set_up, "install_missing", fail)
     assert set_up.main(["run"]) == 1
     assert "Set-up stopped.\nNo way to the mirror." in capsys.readouterr().out
+
+
+def test_a_held_port_is_a_servers_as_often_as_it_comes_and_nobody_else_answers_there():
+    with hold_port() as holder:
+        port = port_of(holder)
+        for _ in range(2):
+            with (
+                socket.create_server(("127.0.0.1", port)) as server,
+                socket.create_connection(("127.0.0.1", port)),
+            ):
+                server.accept()[0].close()
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port))
 
 
 def test_only_relative_links_that_lead_nowhere_are_broken(tmp_path):

@@ -19,10 +19,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tools.ports import hold_port, port_of
 from tools.steps import StepFailed, say
 
-_START_SECONDS = 60
-_STOP_SECONDS = 20
+# Bounds for failure only, on machines that are busy with much else.
+_START_SECONDS = 180
+_STOP_SECONDS = 60
 
 
 @contextmanager
@@ -39,7 +41,12 @@ def private_services() -> Iterator[dict[str, str]]:
         user = _unprivileged_user()
         if user:
             shutil.chown(folder, user)
-        with _postgres(folder, user) as database_url, _redis(folder, user) as broker_url:
+        with (
+            hold_port() as port,
+            hold_port() as broker_port,
+            _postgres(folder, user, port_of(port)) as database_url,
+            _redis(folder, user, port_of(broker_port)) as broker_url,
+        ):
             yield {"DATABASE_URL": database_url, "ENJOLIVER_BROKER_URL": broker_url}
 
 
@@ -52,12 +59,11 @@ def _unprivileged_user() -> str | None:
 
 
 @contextmanager
-def _postgres(folder: Path, user: str | None) -> Iterator[str]:
+def _postgres(folder: Path, user: str | None, port: int) -> Iterator[str]:
     data = folder / "postgresql"
     initdb = [_postgres_program("initdb"), "-D", str(data), "--username=enjoliver"]
     initdb += ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
     _prepare(initdb, user, folder)
-    port = free_port()
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
@@ -81,8 +87,7 @@ def _postgres(folder: Path, user: str | None) -> Iterator[str]:
 
 
 @contextmanager
-def _redis(folder: Path, user: str | None) -> Iterator[str]:
-    port = free_port()
+def _redis(folder: Path, user: str | None, port: int) -> Iterator[str]:
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     command += ["--save", "", "--appendonly", "no"]
     with _server("redis", command, user, folder, stop=signal.SIGTERM):
@@ -145,14 +150,6 @@ def _postgres_program(name: str) -> str:
     if not found and newest is None:
         raise StepFailed(f"PostgreSQL's {name} is not here: run `make setup`.")
     return str(newest or found)
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until(is_true: Callable[[], bool], name: str, log: Path) -> None:

@@ -8,18 +8,18 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
+from tools.ports import hold_port, port_of
+
 ROOT = Path(__file__).resolve().parents[2]
 _NOT_OURS = ("DATABASE_URL", "PROMETHEUS_MULTIPROC_DIR", "PYTEST_CURRENT_TEST")
 _numbers = iter(range(1, 15))
+_held: list[socket.socket] = []
 
 
-def free_ports(count):
-    """Free TCP ports of loopback, all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+def free_port():
+    """A TCP port of loopback that is ours for the rest of this process, also over restarts."""
+    _held.append(hold_port())
+    return port_of(_held[-1])
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def private_database():
 
 def environment_of(state_dir, database, **settings):
     """The environment of one engine; nothing of the caller's own engine leaks into it."""
-    web, matchbox = free_ports(2)
+    web, matchbox = free_port(), free_port()
     kept = {
         name: value
         for name, value in os.environ.items()
