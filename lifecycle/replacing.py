@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from scheduling.spread import quorum_of
 
@@ -138,8 +138,15 @@ def why_not_installed(new: NewcomerFacts) -> str:
     return f"{new.mac} has not installed itself yet; is it switched on?"
 
 
-def why_not_reporting(new: NewcomerFacts, since: datetime) -> str:
-    """What the first report of the new member waits for; "" when it runs its config."""
-    if new.reported_at is None or new.reported_at < since:
+def why_not_reporting(new: NewcomerFacts, installed_at: datetime, now: datetime) -> str:
+    """What the first report of the new member waits for; "" when it runs its config.
+
+    What it reported before it installed itself was said by the system of a former life. When the
+    clock stepped back behind the install, the reports of the present count instead.
+    """
+    earliest, latest = installed_at, datetime.max.replace(tzinfo=UTC)
+    if installed_at > now:
+        earliest, latest = now - SILENT_AFTER, now
+    if new.reported_at is None or not earliest <= new.reported_at <= latest:
         return f"{new.mac} is installed and has not reported yet"
     return "" if new.is_up_to_date else f"{new.mac} runs another config than it should"

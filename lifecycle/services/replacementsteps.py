@@ -103,9 +103,9 @@ def _report(row: Replacement, now: datetime) -> str:
     if row.joining is None or membership_of(row.joining) is None:
         return NO_PLACE
     newcomer = read_newcomer(row.joining, row.step_at)
-    # What it reported before it installed itself was said by the system of a former life.
-    since = max(row.started_at, row.joining.installed_at or row.started_at)
-    waits_for = why_not_reporting(newcomer, since)
+    # Installed while it had the place, or the step would be another one.
+    installed_at = row.joining.installed_at or row.started_at
+    waits_for = why_not_reporting(newcomer, installed_at, now)
     if not waits_for:
         move(row, now, ReplacementStep.RETIRE, joining=row.joining)
     return waits_for

@@ -405,6 +405,15 @@ def test_what_a_spare_reported_in_its_former_life_does_not_count(cluster):
     assert look(row, 31).state == ReplacementState.COMPLETED
 
 
+def test_a_clock_that_stepped_back_holds_no_replacement_up(cluster):
+    row = begin()
+    earlier = -5 * HOUR // SECOND
+    mark_installed(machine=machine(5), at=NOON + earlier * SECOND)
+    assert look(row, earlier + 10).step == ReplacementStep.REPORT
+    report(machine(5), at=NOON + (earlier + 20) * SECOND)
+    assert look(row, earlier + 21).state == ReplacementState.COMPLETED
+
+
 def test_whoever_chooses_again_while_it_goes_on_is_told_so(cluster, monkeypatch):
     for number in (4, 5):
         retire_machine(machine=machine(number), actor="ada", reason="sold")

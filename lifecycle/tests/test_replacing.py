@@ -126,7 +126,16 @@ def test_a_newcomer_says_what_it_waits_for():
     assert "failed" in why_not_installed(newcomer(**away, install_failed=True))
     assert "fell silent" in why_not_installed(newcomer(**away, install_stalled=True))
     assert why_not_installed(newcomer()) == ""
-    assert "not reported yet" in why_not_reporting(newcomer(reported_at=None), NOON)
-    assert "not reported yet" in why_not_reporting(newcomer(), NOON + SECOND)
-    assert "another config" in why_not_reporting(newcomer(is_up_to_date=False), NOON)
-    assert why_not_reporting(newcomer(), NOON) == ""
+    later = NOON + SECOND
+    assert "not reported yet" in why_not_reporting(newcomer(reported_at=None), NOON, later)
+    assert "not reported yet" in why_not_reporting(newcomer(), later, later)
+    assert "another config" in why_not_reporting(newcomer(is_up_to_date=False), NOON, later)
+    assert why_not_reporting(newcomer(), NOON, later) == ""
+
+
+def test_behind_a_step_back_of_the_clock_the_present_reports_of_a_newcomer_count():
+    installed_at = NOON + timedelta(hours=5)
+    assert why_not_reporting(newcomer(), installed_at, NOON + SECOND) == ""
+    for reported_at in (installed_at - SECOND, NOON - SILENT_AFTER):
+        stale = newcomer(reported_at=reported_at)
+        assert "not reported yet" in why_not_reporting(stale, installed_at, NOON + SECOND)
