@@ -20,7 +20,7 @@ def all_at_once(call: Callable[[Item], Result], items: Iterable[Item]) -> list[R
 
     def run(item: Item) -> Result:
         try:
-            barrier.wait(timeout=30)
+            barrier.wait(timeout=120)
             return call(item)
         finally:
             connections.close_all()

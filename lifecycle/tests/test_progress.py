@@ -93,7 +93,7 @@ class TestRecord:
         last = Said("report", f"step {EVENTS_AN_HOUR}")
         record_progress(machine=machine, said=last, now=now)
         assert machine.events.count() == EVENTS_AN_HOUR
-        record_progress(machine=machine, said=last, now=now + timedelta(minutes=61))
+        record_progress(machine=machine, said=last, now=now + timedelta(hours=3))
         assert machine.events.all()[0].message == f"report: step {EVENTS_AN_HOUR}"
 
     def test_a_wrong_clock_does_not_make_an_old_wait_a_new_one(self):

@@ -8,26 +8,24 @@ import socket
 import ssl
 import subprocess
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from enjoliver.common.polling import wait_until
+from matchbox_sync.tests.ports import reserved_ports
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback that are free now."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+@contextmanager
+def deaf_port() -> Iterator[int]:
+    """A port of the loopback that refuses connections: it is taken, and nobody listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 def program(name: str) -> str:
@@ -39,7 +37,7 @@ def program(name: str) -> str:
 
 def answers(url: str) -> bool:
     """Whether a plain GET gets a 200."""
-    with suppress(urllib.error.URLError, OSError), urllib.request.urlopen(url, timeout=2) as said:
+    with suppress(OSError, HTTPException), urllib.request.urlopen(url, timeout=10) as said:
         return bool(said.status == 200)
     return False
 
@@ -47,7 +45,7 @@ def answers(url: str) -> bool:
 def post(url: str, document: object) -> dict[str, Any]:
     """The JSON answer to a JSON document."""
     request = urllib.request.Request(url, json.dumps(document).encode())
-    with urllib.request.urlopen(request, timeout=10) as said:
+    with urllib.request.urlopen(request, timeout=60) as said:
         answer: dict[str, Any] = json.load(said)
         return answer
 
@@ -64,7 +62,7 @@ class Process:
     def kill(self) -> None:
         """At once, as a power failure does."""
         self._process.kill()
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=60)
 
 
 class Etcd:
@@ -72,7 +70,7 @@ class Etcd:
 
     def __init__(self, folder: Path, size: int = 3, tls: list[str] | None = None) -> None:
         self.folder, self.tls = folder, tls or []
-        ports = free_ports(2 * size)
+        ports = reserved_ports(2 * size)
         scheme = "https" if tls else "http"
         self.endpoints = [f"{scheme}://127.0.0.1:{port}" for port in ports[:size]]
         self.peers = [f"http://127.0.0.1:{port}" for port in ports[size:]]
@@ -108,7 +106,7 @@ class Etcd:
 @contextmanager
 def running_prometheus(folder: Path) -> Iterator[str]:
     """The URL of a Prometheus that scrapes itself."""
-    (port,) = free_ports(1)
+    (port,) = reserved_ports(1)
     address = f"127.0.0.1:{port}"
     config = folder / "prometheus.yml"
     config.write_text(
@@ -130,7 +128,7 @@ def running_prometheus(folder: Path) -> Iterator[str]:
     )
     try:
         wait_until(
-            lambda: _has_both_jobs(f"http://{address}"), seconds=60, what="Prometheus scrapes"
+            lambda: _has_both_jobs(f"http://{address}"), seconds=120, what="Prometheus scrapes"
         )
         yield f"http://{address}"
     finally:
@@ -140,8 +138,10 @@ def running_prometheus(folder: Path) -> Iterator[str]:
 def _has_both_jobs(url: str) -> bool:
     if not answers(f"{url}/-/ready"):
         return False
-    with urllib.request.urlopen(f"{url}/api/v1/query?query=up", timeout=5) as said:
+    query = f"{url}/api/v1/query?query=up"
+    with suppress(OSError, HTTPException), urllib.request.urlopen(query, timeout=10) as said:
         return len(json.load(said)["data"]["result"]) == 2
+    return False
 
 
 Answer = Callable[[BaseHTTPRequestHandler], tuple[int, dict[str, str], bytes]]
@@ -183,7 +183,7 @@ def serving(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[s
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(timeout=10)
+        thread.join(timeout=60)
 
 
 def server_context(pem: Path, key: Path, clients: Path | None = None) -> ssl.SSLContext:

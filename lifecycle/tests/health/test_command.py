@@ -1,13 +1,13 @@
 """The kind command: programs of one directory, without a shell, bounded in time and output."""
 
 import json
-import time
+import os
 from pathlib import Path
 
 import pytest
 
 from enjoliver.common.polling import wait_until
-from lifecycle.health import check_config
+from lifecycle.health import check_config, processes
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def commands(tmp_path):
 def run(check, commands):
     """Write a program and check by it."""
 
-    def run(script, *arguments, seconds=10.0, name="check-it", mode=0o755):
+    def run(script, *arguments, seconds=60.0, name="check-it", mode=0o755):
         path = commands / name
         path.write_text(script)
         path.chmod(mode)
@@ -58,21 +58,49 @@ def test_its_environment_holds_nothing_of_the_engines(run, monkeypatch):
     assert folder == "/"
 
 
-def test_a_program_that_takes_too_long_dies_with_all_it_started(run, tmp_path):
-    script = f"#!/bin/sh\nsleep 300 &\necho $! > {tmp_path}/child\necho waiting\nwait\n"
-    result = run(script, seconds=1.0)
+@pytest.fixture
+def watch_when(monkeypatch):
+    """Let the watch over a program begin only when it has come so far, however slowly."""
+
+    def set_condition(condition):
+        def open_late(pid):
+            wait_until(lambda: condition(pid), seconds=120, what="the program has come so far")
+            return real(pid)
+
+        real = os.pidfd_open
+        monkeypatch.setattr(processes.os, "pidfd_open", open_late)
+
+    return set_condition
+
+
+def test_a_program_that_takes_too_long_dies_with_all_it_started(run, tmp_path, watch_when):
+    child = tmp_path / "child"
+    watch_when(lambda pid: child.exists() and child.read_text().endswith("\n"))
+    result = run(f"#!/bin/sh\nsleep 3600 &\necho waiting\necho $! > {child}\nwait\n", seconds=1.0)
     assert result.message == "check-it took longer than 1 s: waiting"
-    child = int((tmp_path / "child").read_text())
-    wait_until(lambda: not _is_running(child), seconds=10, what="the child is gone")
+    wait_until(lambda: not _is_running(int(child.read_text())), seconds=60, what="it is gone")
 
 
-def test_what_a_good_program_leaves_behind_dies_too(run, tmp_path):
-    script = f"#!/bin/sh\nsleep 300 &\necho $! > {tmp_path}/child\necho fine\n"
-    began = time.monotonic()
-    assert run(script, seconds=60.0).message == "fine"
-    assert time.monotonic() - began < 50
-    child = int((tmp_path / "child").read_text())
-    wait_until(lambda: not _is_running(child), seconds=10, what="the child is gone")
+def test_what_a_good_program_leaves_behind_dies_too_and_is_not_waited_for(run, tmp_path):
+    child = tmp_path / "child"
+    script = f"#!/bin/sh\nsleep 3600 &\necho $! > {child}\necho fine\n"
+    assert run(script).message == "fine"
+    wait_until(lambda: not _is_running(int(child.read_text())), seconds=60, what="it is gone")
+
+
+def test_who_leaves_the_session_and_holds_the_output_open_is_not_waited_for(run, tmp_path):
+    child = tmp_path / "child"
+    script = f"#!/bin/sh\necho fine\nsetsid sleep 3600 &\necho $! > {child}\n"
+    try:
+        assert run(script).message == "fine"
+    finally:
+        os.kill(int(child.read_text()), 9)
+
+
+def test_the_last_words_are_known_however_late_they_are_read(run, watch_when):
+    watch_when(lambda pid: not _is_running(pid))
+    script = "#!/bin/sh\nhead -c 60000 /dev/zero | tr '\\0' 'x'\necho\necho the end\n"
+    assert run(script).message == "the end"
 
 
 def _is_running(pid):

@@ -1,5 +1,6 @@
 """Health gates of policies: kept, checked when due, by one worker, and obeyed by rollouts."""
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -30,9 +31,11 @@ class Light:
 
     def __init__(self):
         self.url, self.is_green, self.asked = "", True, 0
+        self._lock = threading.Lock()
 
     def __call__(self, request):
-        self.asked += 1
+        with self._lock:  # each request has a thread of its own
+            self.asked += 1
         return (200 if self.is_green else 503), {}, b""
 
 

@@ -2,9 +2,11 @@
 
 import base64
 import json
+from contextlib import suppress
 
 import pytest
 
+from enjoliver.common.polling import wait_until
 from lifecycle.health import check_config
 from lifecycle.health.prometheus import judge
 from lifecycle.tests.health.servers import running_prometheus, serving
@@ -40,9 +42,16 @@ def prometheus(tmp_path_factory):
 )
 def test_all_samples_of_a_query_must_hold(check, prometheus, query, expect, is_good, message):
     config = {"url": f"{prometheus}/", "query": query, "expect": expect}
-    result = check("prometheus", config, seconds=20.0)
-    assert result.is_good is is_good
-    assert message in result.message
+    seen = []
+
+    def is_judged_so():
+        seen[:] = [check("prometheus", config)]
+        return seen[0].is_good is is_good and message in seen[0].message
+
+    # Prometheus gives itself a second to answer itself: on a busy computer it is down at times.
+    with suppress(TimeoutError):
+        wait_until(is_judged_so, seconds=60, interval=0.5, what="all targets are as they should")
+    assert (seen[0].is_good, message in seen[0].message) == (is_good, True), seen[0]
 
 
 def vector(**more):
