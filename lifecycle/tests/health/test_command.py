@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from enjoliver.common.polling import wait_until
-from lifecycle.health import check_config, processes
+from lifecycle.health import check_config
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def watch_when(monkeypatch):
             return real(pid)
 
         real = os.pidfd_open
-        monkeypatch.setattr(processes.os, "pidfd_open", open_late)
+        monkeypatch.setattr(os, "pidfd_open", open_late)
 
     return set_condition
 

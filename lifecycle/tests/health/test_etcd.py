@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from enjoliver.common.polling import wait_until
+from lifecycle.health import Result
 from lifecycle.health.etcd import Member, Seen, judge
 from lifecycle.tests.health.servers import Etcd, deaf_port, post
 from matchbox_sync.tests.ports import reserved_ports
@@ -23,7 +24,7 @@ def wait_for(check, config, is_good, says=""):
     failure, and on a busy computer they choose another leader now and then."""
     # What is down may say nothing at all: that is a bad result too, and not worth a minute.
     more = {} if is_good else {"seconds": 5.0}
-    seen = []
+    seen: list[Result] = []
 
     def found():
         seen[:] = [check("etcd", config, **more)]

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from enjoliver.common.polling import wait_until
-from lifecycle.health import check_config
+from lifecycle.health import Result, check_config
 from lifecycle.health.prometheus import judge
 from lifecycle.tests.health.servers import running_prometheus, serving
 
@@ -42,7 +42,7 @@ def prometheus(tmp_path_factory):
 )
 def test_all_samples_of_a_query_must_hold(check, prometheus, query, expect, is_good, message):
     config = {"url": f"{prometheus}/", "query": query, "expect": expect}
-    seen = []
+    seen: list[Result] = []
 
     def is_judged_so():
         seen[:] = [check("prometheus", config)]
