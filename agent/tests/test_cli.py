@@ -26,7 +26,7 @@ def call(machine, engine, *arguments, **settings):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -77,8 +77,7 @@ def test_facts_are_shown_and_nothing_is_sent(machine, engine):
 
 def test_the_resident_agent_reports_serves_its_status_and_ends_in_order(machine, engine):
     machine.install(role_config())
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        bind = f"127.0.0.1:{free.getsockname()[1]}"
+    held, bind = hold_a_port()
     settings = {
         "ENJOLIVER_REPORT_SECONDS": "0.1",
         "ENJOLIVER_AGENT_STATUS_BIND": bind,
@@ -89,7 +88,7 @@ def test_the_resident_agent_reports_serves_its_status_and_ends_in_order(machine,
         [sys.executable, "-m", "agent", "report"], env=environment, stderr=subprocess.PIPE
     )
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while len(engine.reports) < 3:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -98,12 +97,25 @@ def test_the_resident_agent_reports_serves_its_status_and_ends_in_order(machine,
         assert "enjoliver_agent_up_to_date 1" in read(f"http://{bind}/metrics")
     finally:
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=120)
+        held.close()
     assert process.returncode == 0, said
 
 
+def hold_a_port():
+    """A socket that keeps a port, and `address:port` for a server that is started later.
+
+    It does not listen: the kernel gives the port to nobody who asks for any, and a server that
+    names it, with SO_REUSEADDR as all of them do, gets it.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held, f"127.0.0.1:{held.getsockname()[1]}"
+
+
 def read(url):
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return answer.read().decode()
 
 
@@ -115,12 +127,12 @@ clock = Clock()
 signal.signal(signal.SIGTERM, lambda *_: stop_soon(clock))
 with clock.stop._cond:  # as inside of Event.wait
     os.kill(os.getpid(), signal.SIGTERM)
-assert clock.stop.wait(20)
+assert clock.stop.wait(60)
 """
 
 
 def test_a_signal_in_the_middle_of_a_wait_does_not_hang_the_agent():
-    done = subprocess.run([sys.executable, "-c", _SIGNALLED], timeout=60, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", _SIGNALLED], timeout=120, capture_output=True)
     assert done.returncode == 0, done.stderr
 
 

@@ -71,7 +71,7 @@ def test_a_web_page_is_no_answer_of_the_engine(status):
     """A portal or a proxy speaks in its place: a 200 is no grant, a 409 proves nothing."""
     page = b"\n<!DOCTYPE html><title>Log in</title>"
     with page_server(page, status) as url, pytest.raises(Unreachable, match="a web page"):
-        Client(5).get(url)
+        Client(60).get(url)
 
 
 @contextmanager
@@ -109,14 +109,14 @@ def test_a_chunked_answer_and_one_of_unknown_length_are_read_whole():
     )
     for said, body in ((chunked, b"abcde"), (b"HTTP/1.0 200 OK\r\n\r\nabc", b"abc")):
         with raw_server(lambda connection, over, said=said: connection.sendall(said)) as url:
-            assert Client(5).get(url).body == body
+            assert Client(60).get(url).body == body
 
 
 def test_a_chunked_answer_that_ends_early_is_none():
     said = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc"
     server = raw_server(lambda connection, over: connection.sendall(said))
     with server as url, pytest.raises(Unreachable):
-        Client(5).get(url)
+        Client(60).get(url)
 
 
 def test_what_an_answer_says_is_one_plain_line():

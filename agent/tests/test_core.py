@@ -185,7 +185,7 @@ def _short(handler):
 
 def test_an_answer_that_ends_early_is_none():
     with server(_short) as url, pytest.raises(Unreachable):
-        Client(5).get(url)
+        Client(60).get(url)
 
 
 def _drips(handler):
@@ -213,7 +213,7 @@ def _endless(handler):
 
 def test_an_answer_without_end_is_refused():
     with server(_endless) as url, pytest.raises(Unreachable, match="larger"):
-        Client(20).get(url)
+        Client(120).get(url)
 
 
 def _moved(handler):
@@ -225,7 +225,7 @@ def _moved(handler):
 
 def test_a_redirect_is_an_answer_like_any_other():
     with server(_moved) as url:
-        assert Client(5).get(url).status == 302
+        assert Client(60).get(url).status == 302
 
 
 @pytest.mark.parametrize("url", ["", "ftp://x/", "http://", "http://x:y/", "http://127.0.0.1:1/"])

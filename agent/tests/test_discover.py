@@ -21,7 +21,7 @@ def test_it_reports_until_it_has_a_role(start, engine):
 def test_with_a_role_it_still_waits_for_a_neighbour(start, engine, machine):
     heard = (machine.root / "facts/lldp.json").read_text()
     machine.write("facts/lldp.json", '{"lldp": {}}')
-    run = start("discover")
+    run = start("discover", ENJOLIVER_AGENT_LLDP_SECONDS="3600")
     run.clock = ScriptedClock(lambda: machine.write("facts/lldp.json", heard))
     assert discover(run)
     assert [facts["lldp"]["is_file"] for facts in engine.facts] == [False, True]
