@@ -75,19 +75,20 @@ def end_processes(
 
 
 def clear_state_dir(state_dir: Path, *, grace_seconds: float) -> int:
-    """End every process marked with this state directory; returns how many there were.
+    """End every process marked with this state directory; returns how many there were, each
+    counted once however long it takes to end.
 
     Repeats, since a supervisor may restart a child while it is being asked to end; not for ever,
     since a process that the kernel holds (a dead disk) cannot be ended.
     """
-    ended = 0
+    ended: set[psutil.Process] = set()
     for _ in range(5):
         found = marked_processes(state_dir)
         if not found:
             break
         end_processes(found, state_dir, grace_seconds=grace_seconds)
-        ended += len(found)
-    return ended
+        ended.update(found)
+    return len(ended)
 
 
 def _topmost(processes: Sequence[psutil.Process]) -> list[psutil.Process]:

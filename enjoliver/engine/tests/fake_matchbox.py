@@ -7,6 +7,8 @@ from collections import Counter
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from enjoliver.engine.tests.runs import free_port
+
 IGNITION = '{"ignition": {"version": "3.3.0"}}'
 SCRIPT = "#!ipxe\nkernel http://x/vmlinuz\nboot\n"
 GOOD = {"/": "matchbox\n", "/ipxe": SCRIPT, "/ignition": IGNITION, "/metadata": "API_URI=x\n"}
@@ -59,6 +61,5 @@ def fake_matchbox(answers=None):
 
 
 def refused_url():
-    """A URL where nothing listens: the port was free a moment ago."""
-    with fake_matchbox({}) as server:
-        return server.url
+    """A URL where nothing listens: the port is kept, so that nobody else is given it."""
+    return f"http://127.0.0.1:{free_port()}"

@@ -31,16 +31,23 @@ from django.conf import settings
 from enjoliver.engine.processes.marks import marked_processes
 from enjoliver.engine.processes.runfile import running_supervisor
 
-START_SECONDS = 90
-STOP_SECONDS = 60
+START_SECONDS = 240
+STOP_SECONDS = 240
+"""Each program may take 30 seconds and more for what it has in hand."""
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of loopback that nobody listens on, and that nobody else is given meanwhile.
+
+    It stays bound until this process ends, which leaves it to servers that set SO_REUSEADDR, as
+    all of ours do: the kernel gives it to no other test, of another stage either.
+    """
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    port: int = kept.getsockname()[1]
+    kept.detach()
+    return port
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -51,7 +58,7 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def wait_until(is_true: Callable[[], object], what: str, *, seconds: float = 60) -> None:
+def wait_until(is_true: Callable[[], object], what: str, *, seconds: float = 120) -> None:
     """Poll a condition; fails the test with `what` when it does not come true in time."""
     deadline = time.monotonic() + seconds
     while not is_true():
@@ -112,10 +119,15 @@ class Run:
 
         def is_up() -> bool:
             assert self.process.poll() is None, self.output
-            workers = list(self._leaders("celery"))
-            return bool(workers) and len(workers[0].children()) >= 3 and self.answers(path)
+            return self._has_complete_worker() and self.answers(path)
 
         wait_until(is_up, f"{path} answers 200 and the worker is complete", seconds=START_SECONDS)
+
+    def _has_complete_worker(self) -> bool:
+        try:
+            return any(len(worker.children()) >= 3 for worker in self._leaders("celery"))
+        except psutil.NoSuchProcess:  # it ended while we looked
+            return False
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal to the run; its exit status."""

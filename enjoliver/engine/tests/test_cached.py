@@ -78,7 +78,7 @@ def test_while_one_thread_makes_the_value_the_others_get_the_old_one(clock):
         value = next(values)
         if value == "new":
             entered.set()
-            assert leave.wait(10)
+            assert leave.wait(120)
         return value
 
     cached = Cached(make, seconds=5, clock=clock)
@@ -86,7 +86,7 @@ def test_while_one_thread_makes_the_value_the_others_get_the_old_one(clock):
     clock.now += 6
     renewing = threading.Thread(target=cached.get)
     renewing.start()
-    assert entered.wait(10)
+    assert entered.wait(120)
     assert cached.get() == "old"
     leave.set()
     renewing.join()
@@ -105,7 +105,7 @@ def test_without_an_old_value_all_wait_for_the_one_that_is_made(clock):
     got = []
 
     def ask():
-        barrier.wait(10)
+        barrier.wait(120)
         got.append(cached.get())
 
     threads = [threading.Thread(target=ask) for _ in range(4)]

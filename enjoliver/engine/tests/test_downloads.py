@@ -13,7 +13,7 @@ from matchbox_sync.tests.fleet import mac_of, report_of, uuid_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.once]
 
-SECONDS = 60
+SECONDS = 120
 HUGE = 4 << 30
 CONTENT = bytes(range(256)) * 8_000
 SLOW_READERS = 40  # five times as many as there are threads

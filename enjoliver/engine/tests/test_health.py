@@ -8,14 +8,18 @@ from django.db.backends.utils import CursorWrapper
 
 from enjoliver.common.leases import beat
 from enjoliver.common.models import Heartbeat
-from enjoliver.engine import health
+from enjoliver.engine import health, probes
 from enjoliver.engine.tests.fake_matchbox import GOOD, fake_matchbox, refused_url
 
 PATHS = ["/", "/assets", "/boot.ipxe", "/boot.ipxe.0", "/metadata"]
 
 
 @pytest.fixture(autouse=True)
-def fresh_probes():
+def fresh_probes(monkeypatch):
+    """Nothing known from before, and all the patience of the world: who is held up is not away."""
+    monkeypatch.setattr(probes, "LIGHT_SECONDS", 120)
+    monkeypatch.setattr(probes, "HEAVY_SECONDS", 120)
+    monkeypatch.setattr(health, "PATIENCE_SECONDS", 120)
     health.forget_probes()
     yield
     health.forget_probes()
@@ -97,7 +101,9 @@ def test_one_instance_that_answers_is_enough_and_the_other_is_named(client, sett
 
 
 @pytest.mark.django_db
-def test_matchbox_is_asked_once_for_many_requests(client, matchbox):
+def test_matchbox_is_asked_once_for_many_requests(client, matchbox, monkeypatch):
+    for kept in (health._instances, health._discovery):
+        monkeypatch.setattr(kept, "_clock", lambda: 0.0)
     for _ in range(20):
         client.get("/healthz")
     assert set(matchbox.asked.values()) == {1}
@@ -138,7 +144,6 @@ def test_a_database_that_takes_no_write_is_503(client, matchbox, monkeypatch):
 @pytest.mark.django_db(transaction=True)
 def test_a_locked_database_is_told_soon_and_not_after_the_usual_patience(client, monkeypatch):
     beat("healthz")  # PostgreSQL locks the row, SQLite the database
-    monkeypatch.setattr(health, "PATIENCE_SECONDS", 0.05)
     locked, done = threading.Event(), threading.Event()
 
     def hold():
@@ -148,14 +153,16 @@ def test_a_locked_database_is_told_soon_and_not_after_the_usual_patience(client,
             with transaction.atomic():
                 beat("healthz")
                 locked.set()
-                done.wait(15)
+                done.wait(120)
         finally:
             connection.close()
 
     holder = threading.Thread(target=hold)
     holder.start()
-    assert locked.wait(10)
-    assert health.database_is_writable() is False
+    assert locked.wait(120)
+    with monkeypatch.context() as hurried:
+        hurried.setattr(health, "PATIENCE_SECONDS", 0.05)
+        assert health.database_is_writable() is False
     assert holder.is_alive()
     done.set()
     holder.join()

@@ -18,6 +18,8 @@ from scheduling.models import Cluster
 from scheduling.tests.factories import AssignmentFactory, WaitingFactory, make_fleet
 
 pytestmark = pytest.mark.django_db
+HELD_UP = 300
+"""Seconds that a busy machine may take between two lines of a test."""
 
 
 def scrape(client):
@@ -71,7 +73,7 @@ def test_the_fleet_is_counted(client):
     assert found["enjoliver_machines_reporting", "up_to_date"] == 2
     assert found["enjoliver_machines_reporting", "outdated"] == 1
     assert found["enjoliver_machines_silent",] == 1
-    assert 9000 <= found["enjoliver_oldest_report_age_seconds",] < 9100
+    assert 9000 <= found["enjoliver_oldest_report_age_seconds",] < 9000 + HELD_UP
     assert found["enjoliver_conflicts", "shared_mac"] == 1
     assert found["enjoliver_unknown_boot_macs",] == 1
     assert found["enjoliver_unknown_boots",] == 7
@@ -95,13 +97,13 @@ def test_sync_and_change_are_counted(client):
     found = scrape(client)
     assert found["enjoliver_revision", "default"] == 2
     assert found["enjoliver_sync_problems", "default"] == 1
-    assert 30 <= found["enjoliver_sync_age_seconds", "default"] < 40
+    assert 30 <= found["enjoliver_sync_age_seconds", "default"] < 30 + HELD_UP
     assert found["enjoliver_sync_duration_seconds", "default"] == 1.5
     assert found["enjoliver_installs", "open"] == 1
     assert found["enjoliver_slots", "default"] == 1
     assert found["enjoliver_slots_held", "default"] == 1
     assert found["enjoliver_oldest_slot_age_seconds", "default"] > 0
-    assert found["enjoliver_heartbeat_age_seconds", "worker"] < 10
+    assert found["enjoliver_heartbeat_age_seconds", "worker"] < HELD_UP
 
 
 @pytest.mark.parametrize("count", [1, 200])

@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
 from django.contrib.auth.models import Permission, User
 
+from enjoliver.common.polling import wait_until
 from enjoliver.engine.processes.marks import marks
 from enjoliver.engine.processes.runfile import write_run_file
 from machines.models import Event
@@ -61,18 +61,26 @@ def test_an_engine_that_was_started_elsewhere_is_not_stopped(admin_client, setti
 @pytest.fixture
 def supervisor(tmp_path):
     """A process that stands for the supervisor of a run on `tmp_path`, with one child."""
-    code = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); time.sleep(60)"
+    code = "import subprocess, time; subprocess.Popen(['sleep', '600']); time.sleep(600)"
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         env={**os.environ, **marks(tmp_path, "run")},
         start_new_session=True,
     )
-    deadline = time.monotonic() + 10
-    while not psutil.Process(process.pid).children() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    yield process
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        # By its name: before its program begins, the child is a copy of its parent.
+        wait_until(lambda: children_of(process.pid) == ["sleep"], seconds=120, what="it runs")
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def children_of(pid):
+    try:
+        return [child.name() for child in psutil.Process(pid).children()]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def test_shutdown_asks_the_supervisor_and_names_its_processes(
@@ -84,7 +92,7 @@ def test_shutdown_asks_the_supervisor_and_names_its_processes(
     assert answer.status_code == 200
     assert answer.json()[0]["pid"] == supervisor.pid
     assert "sleep" in [process["name"] for process in answer.json()]
-    assert supervisor.wait(10) == -signal.SIGTERM
+    assert supervisor.wait(120) == -signal.SIGTERM
     event = Event.objects.get(kind="shutdown")
     assert event.actor == "admin"
 

@@ -14,7 +14,7 @@ from enjoliver.engine.web.sender import FilePart, Sender
 CONTENT = bytes(range(256)) * 20_000
 SIZE = len(CONTENT)
 HUGE = 1 << 30
-SECONDS = 30
+SECONDS = 120
 
 
 @pytest.fixture(scope="module")

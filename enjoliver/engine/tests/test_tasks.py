@@ -17,9 +17,10 @@ pytestmark = pytest.mark.django_db
 
 
 def test_the_worker_leaves_a_sign_of_life():
+    before = timezone.now()
     beat_worker()
     row = Heartbeat.objects.get(name="worker")
-    assert timezone.now() - row.at < timedelta(seconds=10)
+    assert before <= row.at <= timezone.now()
     assert ":" in row.detail
 
 
@@ -57,7 +58,7 @@ def test_a_service_of_pruning_that_fails_stops_no_other(monkeypatch):
 
 def test_two_prunings_do_not_run_at_once():
     EventFactory()
-    with hold_lease("prune"):
+    with hold_lease("prune", seconds=3600):
         prune()
     assert Event.objects.filter(kind="discovered").exists()
     prune()
