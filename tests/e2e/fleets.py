@@ -5,13 +5,14 @@ import itertools
 
 from simulator.fleet import Fleet, simulate
 from simulator.scenario import Scenario
+from tests.e2e.engine import PATIENCE
 
 _seeds = itertools.count(2)
 
 
 def scenario(engine, **options):
     """A scenario of new machines, with short intervals."""
-    defaults = {"machines": 3, "interval": 0.5, "deadline": 90, "seed": next(_seeds)}
+    defaults = {"machines": 3, "interval": 0.5, "deadline": PATIENCE, "seed": next(_seeds)}
     return Scenario(url=engine.url, **{**defaults, **options})
 
 
@@ -50,4 +51,4 @@ async def change_time_server(engine, fleet):
     def is_known():
         return all(one.is_up_to_date is False for one in fleet.machines)
 
-    assert await fleet.wait_until(is_known, 60), fleet.result().as_json()
+    assert await fleet.wait_until(is_known, PATIENCE), fleet.result().as_json()

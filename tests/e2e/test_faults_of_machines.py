@@ -10,6 +10,7 @@ from simulator.fleet import simulate
 from simulator.machine import Phase
 from simulator.scenario import Arrival, Until
 from tests.e2e import fleets
+from tests.e2e.engine import PATIENCE
 
 pytestmark = pytest.mark.e2e
 
@@ -39,7 +40,7 @@ def test_a_silent_machine_holds_nobody_up_and_a_liar_is_found_out(engine):
 
 
 def test_a_machine_that_vanishes_in_its_install_holds_the_gate_only_until_its_deadline(engine):
-    result = fleets.run(engine, faults={Fault.SILENT_INSTALL: 1}, deadline=120)
+    result = fleets.run(engine, faults={Fault.SILENT_INSTALL: 1})
     fleets.assert_good(result)
     assert result.phases == {"running": 2, "silent": 1}
 
@@ -59,15 +60,15 @@ def test_twins_are_told_apart_and_wait_while_the_others_go_on(engine):
 
 def test_a_machine_that_vanishes_with_the_slot_keeps_it_until_an_operator_frees_it(engine):
     async def story(fleet):
-        assert await fleet.wait_for_end(Until.UP_TO_DATE, 60), fleet.result().as_json()
+        assert await fleet.wait_for_end(Until.UP_TO_DATE, PATIENCE), fleet.result().as_json()
         await fleets.change_time_server(engine, fleet)
         culprit = next(one for one in fleet.machines if one.faults)
         fleets.grant(engine, culprit, "reboot")
-        assert await fleet.wait_until(lambda: culprit.phase is Phase.SILENT, 30)
+        assert await fleet.wait_until(lambda: culprit.phase is Phase.SILENT, PATIENCE)
         others = [one for one in fleet.machines if one is not culprit]
         for machine in others:
             fleets.grant(engine, machine, "reboot")
-        assert await fleet.wait_until(lambda: all(map(was_refused, others)), 30)
+        assert await fleet.wait_until(lambda: all(map(was_refused, others)), PATIENCE)
         assert fleet.world.audit.down() == [culprit.name]
         engine.manage(
             "shell",
@@ -76,7 +77,7 @@ def test_a_machine_that_vanishes_with_the_slot_keeps_it_until_an_operator_frees_
             "release_slot(slot=Slot.objects.get(), actor='e2e', reason='it is gone')",
         )
         fleet.world.audit.comes_back(culprit.name, "default")
-        assert await fleet.wait_for_end(Until.UP_TO_DATE, 60), fleet.result().as_json()
+        assert await fleet.wait_for_end(Until.UP_TO_DATE, PATIENCE), fleet.result().as_json()
 
     result = fleets.tell(engine, story, faults={Fault.SILENT_UPDATE: 1})
     fleets.assert_good(result)

@@ -52,7 +52,7 @@ def test_a_rollout_with_faults_keeps_its_policy_as_the_machines_see_it(engine):
         most="5%" if IS_LARGE else "10%",
         per_domain=3 if IS_LARGE else 2,
         plane_size=PLANE_SIZE,
-        patience=900 if IS_LARGE else 240,
+        patience=900,
     )
     fleet = proof.run()
     audit = fleet.world.audit

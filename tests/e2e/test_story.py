@@ -20,7 +20,7 @@ def demo(environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=400,
+        timeout=1200,
         check=False,
     )
     return done.returncode, done.stdout
