@@ -216,6 +216,8 @@ class FakeEngine:
 
     async def unlock(self, request):
         holder = (await request.json())["client_params"]["id"]
+        if "loses-releases" in self.breaks:
+            return web.Response(status=503, text="not now")
         self.slot = None if self.slot == holder else self.slot
         return web.Response()
 

@@ -22,7 +22,7 @@ class Stage:
         self.text = io.StringIO()
         self.console = Console(file=self.text, width=120)
         self.number, self.alive = 1, True
-        self.options = {"patience": 20.0, "password": "secret", **options}
+        self.options = {"patience": 120.0, "password": "secret", **options}
 
     async def revision(self):
         return self.number
@@ -76,7 +76,7 @@ def test_a_second_story_finishes_what_an_interrupted_one_left():
         await whole(stage, story)
         await stage.change_value()
         outdated = lambda: all(one.is_up_to_date is False for one in story.fleet.machines)  # noqa: E731
-        assert await story.fleet.wait_until(outdated, 10)
+        assert await story.fleet.wait_until(outdated, 120)
         await whole(stage, story)
 
     assert "An earlier run left machines outdated" in stage.tell(interrupted)
@@ -86,13 +86,23 @@ def test_a_second_story_finishes_what_an_interrupted_one_left():
     ("options", "engine", "words"),
     [
         ({"password": "wrong"}, FakeEngine(), "401 who"),
-        ({"patience": 3.0}, FakeEngine(control_plane=5), "waits for a role"),
         ({}, FakeEngine(breaks={"neighbour"}), "a rule was broken"),
     ],
 )
 def test_a_story_that_fails_says_where(options, engine, words):
     with pytest.raises(StoryFailed, match=words):
         Stage(engine, **options).tell(whole)
+
+
+def test_a_story_that_waits_in_vain_says_where_the_machines_are():
+    async def late(stage, story):
+        waiting = lambda: all("waits for a role" in one.last_words for one in story.fleet.machines)  # noqa: E731
+        assert await story.fleet.wait_until(waiting, 120)
+        await whole(stage, story)
+
+    stage = Stage(FakeEngine(control_plane=5), patience=0.1)
+    with pytest.raises(StoryFailed, match="r0-srv1 waits for its role, waits for a role"):
+        stage.tell(late)
 
 
 def test_an_engine_that_ends_fails_the_story():
