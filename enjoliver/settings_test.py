@@ -25,6 +25,9 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"
 # A file, not memory: tests of races open several connections.
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
     DATABASES["default"]["TEST"] = {"NAME": str(STATE_DIR / "test.sqlite3")}  # noqa: F405
+else:  # fifty of them at once take longer on a busy computer than a request may wait
+    _OPTIONS = DATABASES["default"].get("OPTIONS", {})  # noqa: F405
+    DATABASES["default"]["OPTIONS"] = {**_OPTIONS, "connect_timeout": 60}  # noqa: F405
 
 # WhiteNoise warns about a folder that is not there, and a fresh clone has none.
 STATIC_ROOT = STATE_DIR / "static"  # noqa: F405

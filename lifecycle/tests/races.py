@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TypeVar
 
-from django.db import connections
+from django.db import connection, connections
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -20,6 +20,7 @@ def all_at_once(call: Callable[[Item], Result], items: Iterable[Item]) -> list[R
 
     def run(item: Item) -> Result:
         try:
+            _wait_long_for_the_writer()
             barrier.wait(timeout=120)
             return call(item)
         finally:
@@ -27,3 +28,11 @@ def all_at_once(call: Callable[[Item], Result], items: Iterable[Item]) -> list[R
 
     with ThreadPoolExecutor(len(items)) as pool:
         return list(pool.map(run, items))
+
+
+def _wait_long_for_the_writer() -> None:
+    """SQLite has one at a time, and lets those who wait try again in no order: on a busy computer
+    the last of fifty has its turn late."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout = 300000")
