@@ -16,13 +16,13 @@ from lab.http import is_served
 from lab.ledger import Ledger
 from lab.network import ENGINE_PORT
 from lab.paths import REPOSITORY, LabPaths
-from lab.programs import end, marked, run, start
+from lab.programs import end_marked, run, start
 from lab.topology import Topology
 from lab.wait import until
 
-_START_SECONDS = 120.0
+_START_SECONDS = 600.0
 _STOP_SECONDS = 60.0
-_COMMAND_SECONDS = 180.0
+_COMMAND_SECONDS = 600.0
 _PART = "engine"
 _LINE = 120
 SETTINGS = {
@@ -60,7 +60,7 @@ class OwnEngine:
     def start(self) -> None:
         """Start it and wait until it is healthy; nothing when it is."""
         if not self.is_running:
-            end(marked(self._paths.root, _PART))
+            end_marked(self._paths.root, _PART)
             self._paths.engine.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._choose_ports()
             command = [sys.executable, str(REPOSITORY / "manage.py"), "run"]
@@ -87,12 +87,12 @@ class OwnEngine:
         process = self._ledger.process(_PART)
         if process is not None:
             process.stop(_STOP_SECONDS)
-        end(marked(self._paths.root, _PART))
+        end_marked(self._paths.root, _PART)
         self._ledger.put_process(_PART, None)
 
     def kill(self) -> None:
         """End it as a loss of power does."""
-        end(marked(self._paths.root, _PART), 0.0)
+        end_marked(self._paths.root, _PART, 0.0)
         self._ledger.put_process(_PART, None)
 
     def tail(self, lines: int = 15) -> str:

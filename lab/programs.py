@@ -14,7 +14,9 @@ import psutil
 
 from lab.errors import LabFailed
 
-_SECONDS = 60.0
+_SECONDS = 300.0
+_ROUNDS = 10
+"""More is not started by what is being ended."""
 MARK = "ENJOLIVER_LAB_FOLDER"
 """In the environment of all that runs in the background: the folder of the lab it belongs to."""
 PART_MARK = "ENJOLIVER_LAB_PART"
@@ -165,6 +167,15 @@ def end(processes: Sequence[psutil.Process], seconds: float = 10.0) -> None:
     psutil.wait_procs(alive, timeout=10.0)
     for child in _children:
         child.poll()
+
+
+def end_marked(folder: Path, part: str = "", seconds: float = 10.0) -> None:
+    """End all that carries the mark, and what it started while it was looked for."""
+    for _ in range(_ROUNDS):
+        found = marked(folder, part)
+        if not found:
+            return
+        end(found, seconds)
 
 
 def _quietly(act: Any) -> None:

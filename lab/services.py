@@ -18,7 +18,7 @@ from lab.templating import fill
 from lab.topology import LabMachine, Topology
 from lab.wait import TimeIsUp, until
 
-_START_SECONDS = 20.0
+_START_SECONDS = 120.0
 _LLDP_SECONDS = 5
 _NOTE_PID = ["sh", "-c", 'echo $$ >"$0" && exec "$@"']
 _DHCP_PORT = ":0043"  # 67, as /proc/net/udp writes it

@@ -9,7 +9,7 @@ from pathlib import Path
 from lab.drivers.base import DriverFailed, Say, TidiesUp
 from lab.errors import LabFailed
 from lab.lab import Lab
-from lab.programs import end, marked, run
+from lab.programs import end_marked, run
 
 
 def down(lab: Lab, say: Say) -> list[str]:
@@ -31,7 +31,7 @@ def down(lab: Lab, say: Say) -> list[str]:
     _try(lab.engine.stop, problems)
     say("Network: removing it")
     _try(lab.network.down, problems)
-    end(marked(lab.paths.root), 5.0)
+    end_marked(lab.paths.root, seconds=5.0)
     if not problems:
         _try(lambda: _remove_folder(lab.paths.root), problems)
     return problems

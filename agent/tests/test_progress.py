@@ -147,6 +147,7 @@ def test_the_end_does_not_wait_for_an_engine_that_is_away(patience):
     teller.start()
     teller.stop()
     assert (ear.heard, ear.tries) == ([], 1)
+    assert teller._thread
     assert not teller._thread.is_alive()
 
 

@@ -26,7 +26,7 @@ PACKAGES = (
     "zstd",
 )
 _UBUNTU = {"jammy", "noble", "plucky", "questing"}
-_SECONDS = 600.0
+_SECONDS = 1800.0
 
 
 def spec() -> RootSpec:

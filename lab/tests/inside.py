@@ -7,14 +7,21 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 _COOKIE = b"\x63\x82\x53\x63"
 _NO_ANSWER_SECONDS = 3.0
+"""After this time nobody answers, where none shall."""
+_PATIENCE_SECONDS = 120.0
+"""How long an answer that shall come may take: packets of a link that is just up may be lost."""
 
 
-def dhcp(interface: str, mac: str, user_class: str) -> None:
-    """Ask for an address as this MAC; print what is offered, an option a line, or `nothing`."""
+def dhcp(interface: str, mac: str, user_class: str, seconds: str = "") -> None:
+    """Ask for an address as this MAC; print what is offered, an option a line, or `nothing`.
+
+    Asks again each second, as clients do, for `seconds` or as long as patience lasts.
+    """
     hardware = bytes.fromhex(mac.replace(":", ""))
     # BOOTREQUEST over Ethernet, broadcast flag: the answer needs no address of ours.
     header = struct.pack("!BBBBIHH", 1, 1, 6, 0, 0x1AB, 0, 0x8000) + bytes(16)
@@ -25,13 +32,25 @@ def dhcp(interface: str, mac: str, user_class: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
         client.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        client.settimeout(_NO_ANSWER_SECONDS)
         client.bind(("", 68))
-        client.sendto(packet, ("255.255.255.255", 67))
-        try:
-            _print_offer(client.recv(2000))
-        except TimeoutError:
+        answer = _ask(client, packet, ("255.255.255.255", 67), float(seconds or _PATIENCE_SECONDS))
+        if answer:
+            _print_offer(answer)
+        else:
             print("nothing")
+
+
+def _ask(client: socket.socket, packet: bytes, server: tuple[str, int], seconds: float) -> bytes:
+    """The first answer to a packet that is sent again and again; nothing when none came."""
+    deadline = time.monotonic() + seconds
+    client.settimeout(1.0)
+    while time.monotonic() < deadline:
+        try:
+            client.sendto(packet, server)
+            return client.recv(2000)
+        except OSError:  # no answer yet, or the link is not quite up
+            time.sleep(0.1)
+    return b""
 
 
 def _print_offer(packet: bytes) -> None:
@@ -50,9 +69,7 @@ def name(server: str, address: str) -> None:
     question = b"".join(bytes([len(part)]) + part.encode() for part in reverse.split("."))
     query = struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0) + question + b"\0\0\x0c\0\x01"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(_NO_ANSWER_SECONDS)
-        client.sendto(query, (server, 53))
-        answer = client.recv(2000)
+        answer = _ask(client, query, (server, 53), _PATIENCE_SECONDS)
     code, count = answer[3] & 15, struct.unpack("!H", answer[6:8])[0]
     if code or not count:
         print("code", code)
@@ -65,13 +82,30 @@ def name(server: str, address: str) -> None:
 
 
 def get(host: str, port: str) -> None:
-    """Print the first line of what a server says, or `unreachable`."""
-    connection = http.client.HTTPConnection(host, int(port), timeout=_NO_ANSWER_SECONDS)
+    """Print the first line of what a server says, which may take a while."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            print(_first_line(host, port, _PATIENCE_SECONDS))
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def miss(host: str, port: str) -> None:
+    """Print `unreachable` where nobody answers, else the first line of what a server says."""
     try:
-        connection.request("GET", "/")
-        print(connection.getresponse().read().decode().splitlines()[0])
+        print(_first_line(host, port, _NO_ANSWER_SECONDS))
     except OSError as error:
         print("unreachable", type(error).__name__)
+
+
+def _first_line(host: str, port: str, seconds: float) -> str:
+    connection = http.client.HTTPConnection(host, int(port), timeout=seconds)
+    connection.request("GET", "/")
+    return connection.getresponse().read().decode().splitlines()[0]
 
 
 def serve(host: str, word: str) -> None:
@@ -115,6 +149,7 @@ if __name__ == "__main__":
         "dhcp": dhcp,
         "name": name,
         "get": get,
+        "miss": miss,
         "serve": serve,
         "network": network,
     }

@@ -21,13 +21,15 @@ class Outside(threading.Thread):
 
     def run(self) -> None:
         while not self._is_over.wait(0.1):
-            down = {name for name, address in self._addresses.items() if not _answers(address)}
-            # Asked in turn, so only what was down twice in a row was down at one time.
-            self.seen.add(frozenset(name for name in down if not _answers(self._addresses[name])))
+            down = {name for name, at in self._addresses.items() if not _answers(at, 0.5)}
+            # Asked in turn, so only what was down twice in a row was down at one time. The second
+            # time long enough for a packet that was lost to be sent again.
+            still = {name for name in down if not _answers(self._addresses[name], 1.5)}
+            self.seen.add(frozenset(still))
 
     def stop(self) -> None:
         self._is_over.set()
-        self.join(30)
+        self.join(120)
 
     @property
     def most(self) -> int:
@@ -51,9 +53,9 @@ def watched(machines: tuple[LabMachine, ...]) -> Iterator[Outside]:
         outside.stop()
 
 
-def _answers(address: str) -> bool:
+def _answers(address: str, seconds: float) -> bool:
     try:
-        with socket.create_connection((address, 22), timeout=0.5):
+        with socket.create_connection((address, 22), timeout=seconds):
             return True
     except OSError:
         return False

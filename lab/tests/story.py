@@ -20,16 +20,20 @@ from lab.drivers.nspawn.cgroups import MOUNTS
 from lab.engine import OwnEngine
 from lab.errors import LabFailed
 from lab.fleetview import EngineView
-from lab.http import NoAnswer, ask
+from lab.http import Answer, NoAnswer, ask
 from lab.lab import Lab, open_lab
 from lab.paths import LabPaths
-from lab.programs import marked
+from lab.programs import marked, run
+from lab.sshkey import ssh_command
 from lab.takedown import down
 from lab.topology import LabMachine, Topology
 from lab.wait import until
 
 CONTROL_PLANE = "etcd-member,kubernetes-control-plane"
 NODE = "kubernetes-node"
+
+PATIENCE_SECONDS = 300.0
+"""How long an engine or a machine that is up may take to answer, on a computer with more to do."""
 
 Away = tuple[float, float, str]
 """A machine did not run its installed system: from, to, its name."""
@@ -88,8 +92,14 @@ class Story:
     # What the engine says
 
     def views(self) -> dict[str, EngineView]:
-        """What the engine says; nothing while it does not answer."""
-        return self.lab.engine_views() or {}
+        """What the engine says of each machine."""
+        found = until(self.lab.engine_views, seconds=PATIENCE_SECONDS, what="the engine's views")
+        assert found is not None
+        return found
+
+    def ask(self, path: str) -> Answer:
+        """What the engine answers on one of its routes."""
+        return ask(f"{self.engine.url}{path}", seconds=PATIENCE_SECONDS)
 
     def manage_json(self, *words: str, text: str | None = None) -> Any:
         """What one of the engine's commands answers as JSON."""
@@ -101,7 +111,7 @@ class Story:
         return facts
 
     def slots_held(self) -> int:
-        text = ask(f"{self.engine.url}/metrics").body.decode()
+        text = self.ask("/metrics").body.decode()
         found = re.findall(r"^enjoliver_slots_held\S* (\S+)$", text, re.M)
         return sum(int(float(number)) for number in found)
 
@@ -110,7 +120,7 @@ class Story:
     def where(self) -> str:
         return "; ".join(f"{name} {sight.phase()}" for name, sight in self.lab.sights().items())
 
-    def wait(self, is_so: Callable[[], Any], what: str, seconds: float = 400.0) -> Any:
+    def wait(self, is_so: Callable[[], Any], what: str, seconds: float = 1800.0) -> Any:
         return until(is_so, seconds=seconds, what=what, every=0.5, last=self.where)
 
     def wait_up_to_date(self, since: float, *, names: set[str] | None = None) -> None:
@@ -128,6 +138,25 @@ class Story:
             }
 
         self.wait(is_done, f"{', '.join(sorted(names or {'all machines'}))} up to date")
+
+    def ssh(self, machine: LabMachine, command: str) -> str:
+        """What a command says on the machine; its agent may have reported before sshd listens."""
+        words = ssh_command(self.lab.paths, machine, [command], seconds=60)
+        problems: list[str] = []
+
+        def said() -> tuple[str] | None:
+            try:
+                return (run(self.driver.enter(machine, words)),)
+            except LabFailed as error:
+                problems[:] = [str(error)]
+                return None
+
+        what = f"`{command}` on {machine.name}"
+        found = until(
+            said, seconds=PATIENCE_SECONDS, what=what, every=1.0, last=lambda: problems[0]
+        )
+        assert found is not None
+        return found[0]
 
     # What is seen of the machines
 

@@ -12,6 +12,7 @@ from lab.ledger import Ledger
 from lab.programs import marked
 from lab.sshkey import make_key
 from lab.tests.fakes import views
+from lab.wait import until
 
 
 @pytest.fixture
@@ -61,17 +62,18 @@ def test_the_labs_engine_lives_through_stop_kill_and_a_lost_ledger(
     network.up()
     make_key(paths)
     engine.start()
-    assert is_served(f"{engine.url}/healthz")
+    wait_for(f"{engine.url}/healthz")
     kernel = tmp_path / "kernel"
     kernel.write_bytes(b"a kernel")
     engine.add_assets([Asset(kernel, "test/vmlinuz")])
-    assert ask(f"{engine.url}/assets/test/vmlinuz").body == b"a kernel"
+    assert ask(f"{engine.url}/assets/test/vmlinuz", seconds=120).body == b"a kernel"
     engine.add_assets([Asset(kernel, "test/vmlinuz")])
     said = engine.apply({"boot_kernel": "test/vmlinuz"}, 1)
     assert "control_plane_size: 3 → 1" in said
     assert engine.apply({"boot_kernel": "test/vmlinuz"}, 1) == []
     key = paths.ssh_public_key.read_text().strip()
-    assert key in ask(f"{engine.url}/ignition-pxe?mac=52:54:00:00:00:07").body.decode()
+    config = f"{engine.url}/ignition-pxe?mac=52:54:00:00:00:07"
+    assert key in ask(config, seconds=120).body.decode()
     engine.kill()
     assert not engine.is_running
     assert marked(paths.root, "engine") == []
@@ -79,7 +81,12 @@ def test_the_labs_engine_lives_through_stop_kill_and_a_lost_ledger(
     # A run that was killed before it wrote the process down: the next start clears it away.
     Ledger(paths).put_process("engine", None)
     engine.start()
-    assert is_served(f"{engine.url}/assets/test/vmlinuz")
+    wait_for(f"{engine.url}/assets/test/vmlinuz")
     engine.stop()
     assert marked(paths.root, "engine") == []
     assert not is_served(f"{engine.url}/healthz")
+
+
+def wait_for(url):
+    """An engine that is busy may answer too late once."""
+    until(lambda: is_served(url), seconds=120, what=url)

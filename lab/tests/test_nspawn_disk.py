@@ -44,7 +44,7 @@ def install(site, **changes):
         **changes,
     }
     return subprocess.run(
-        [SCRIPTS / "install"], env=environment, capture_output=True, text=True, timeout=60
+        [SCRIPTS / "install"], env=environment, capture_output=True, text=True, timeout=300
     )
 
 
@@ -126,7 +126,7 @@ def test_staging_puts_config_keep_paths_and_flag(tmp_path):
         "ENJOLIVER_AGENT_KEEP_PATHS": "/srv/a /srv/b*",
     }
     for _ in range(2):  # the agent may call it again after a loss of power
-        subprocess.run([SCRIPTS / "stage"], env=environment, check=True, timeout=60)
+        subprocess.run([SCRIPTS / "stage"], env=environment, check=True, timeout=300)
     assert (oem / "config.ign").read_text() == "{}"
     assert (oem / "first-boot").exists()
     keep = (oem / "keep-paths").read_text().split()
@@ -146,6 +146,6 @@ def test_restarting_asks_systemd_and_kexec_leaves_word(tmp_path, strategy, calle
         "ENJOLIVER_LAB_OEM": str(tmp_path),
         "ENJOLIVER_RESTART": strategy,
     }
-    subprocess.run([SCRIPTS / "restart"], env=environment, check=True, timeout=60)
+    subprocess.run([SCRIPTS / "restart"], env=environment, check=True, timeout=300)
     assert (tmp_path / "called").read_text().strip() == called
     assert (tmp_path / "kexec").exists() is has_flag

@@ -123,7 +123,7 @@ def install(driver, machine, name="one"):
         "ENJOLIVER_LAB_DISKS": str(folder.disks),
     }
     script = FILES / "usr/lib/enjoliver-lab/install"
-    subprocess.run([script], env=environment, check=True, timeout=120)
+    subprocess.run([script], env=environment, check=True, timeout=600)
 
 
 def report(driver, machine):
@@ -134,7 +134,7 @@ def report(driver, machine):
     def words():
         return console.read_text(errors="replace")[-3000:] if console.exists() else ""
 
-    until(path.exists, seconds=120, what="the machine's report", last=words)
+    until(path.exists, seconds=900, what="the machine's report", last=words)
     text = path.read_text()
     path.unlink()
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
@@ -186,7 +186,7 @@ def stage(driver, machine, name):
         "ENJOLIVER_STAGE_IGNITION": str(staged),
     }
     script = FILES / "usr/lib/enjoliver-lab/stage"
-    subprocess.run([script], env=environment, check=True, timeout=60)
+    subprocess.run([script], env=environment, check=True, timeout=300)
 
 
 def test_a_killed_supervisor_takes_the_whole_machine_with_it(lab):
@@ -198,7 +198,7 @@ def test_a_killed_supervisor_takes_the_whole_machine_with_it(lab):
     below = psutil.Process(supervisor.pid).children(recursive=True)
     assert len(below) > 5
     os.kill(supervisor.pid, signal.SIGKILL)
-    psutil.wait_procs(below, timeout=10)
+    psutil.wait_procs(below, timeout=120)
     assert not [one for one in below if one.is_running()]
     assert driver.state(machine).power == "off"
     driver.power_on(machine)
@@ -229,7 +229,7 @@ def test_a_half_written_disk_does_not_boot(lab):
     console = driver.console(machine)
     until(
         lambda: console.exists() and "found nothing to boot" in console.read_text(errors="replace"),
-        seconds=60,
+        seconds=600,
         what="the firmware's word",
     )
     state = driver.state(machine)
@@ -248,7 +248,9 @@ def test_an_image_that_was_spoilt_on_the_disk_is_not_booted(lab, tmp_path):
         file.write(b"spoilt")
     driver.power_on(machine)
     until(
-        lambda: "SHA-512" in driver.state(machine).detail, seconds=60, what="the firmware's refusal"
+        lambda: "SHA-512" in driver.state(machine).detail,
+        seconds=600,
+        what="the firmware's refusal",
     )
 
 

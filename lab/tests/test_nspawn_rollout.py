@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from lab.bringup import up
-from lab.http import ask
 from lab.paths import LabPaths
 from lab.tests.outside import watched
 from lab.tests.story import CONTROL_PLANE, NODE, Story, told
@@ -37,7 +36,7 @@ POLICY = {
     "max_domains": 1,
     "canary_count": 1,
     "canary_soak_seconds": SOAK_SECONDS,
-    "return_seconds": 400,
+    "return_seconds": 1800,
     "settle_seconds": 2,
     "starts": "manual",
     "accepts_downtime": True,
@@ -96,7 +95,7 @@ def apply_policy(story: Story, **changes: object) -> None:
 
 def rollout_of(story: Story) -> dict[str, Any]:
     """The policy's active rollout, else its newest one; nothing before the first."""
-    answer = ask(f"{story.engine.url}/api/v1/rollouts/{NAME}")
+    answer = story.ask(f"/api/v1/rollouts/{NAME}")
     found = answer.json() if answer.status == 200 else {}
     assert isinstance(found, dict)
     return found
@@ -104,7 +103,7 @@ def rollout_of(story: Story) -> dict[str, Any]:
 
 def machines_of(story: Story) -> list[LabMachine]:
     """The rollout's machines, in its order."""
-    places = ask(f"{story.engine.url}/api/v1/rollouts/{NAME}/machines").json()["items"]
+    places = story.ask(f"/api/v1/rollouts/{NAME}/machines").json()["items"]
     known = {machine.fqdn: machine for machine in story.machines}
     return [known[place["fqdn"]] for place in places]
 
@@ -126,7 +125,7 @@ def wait_for_state(story: Story, state: str, revision_after: int) -> dict[str, A
 
     found = until(
         ask_for_it,
-        seconds=600,
+        seconds=3600,
         what=f"a rollout of a revision after {revision_after} that is {state}",
         every=0.5,
         last=lambda: f"{rollout_of(story)}; {story.where()}",
@@ -185,7 +184,7 @@ def roll_through(story: Story) -> None:
 
     with watched(story.machines) as outside:
         story.engine.manage("rollout", "start", NAME)
-        story.wait(is_done, "the rollout's end", 900)
+        story.wait(is_done, "the rollout's end", 3600)
     assert rollout_of(story)["id"] == ready["id"]
     away = story.one_by_one(started_at)
     order = machines_of(story)
@@ -213,7 +212,7 @@ def lose_a_machine(story: Story) -> tuple[LabMachine, float]:
     )
     story.engine.manage("values", "set", f"etc_hosts={SECOND}")
     running = wait_for_state(story, "running", before)
-    story.wait(lambda: "confirmation" in rollout_of(story)["hold"], "a canary that is well", 600)
+    story.wait(lambda: "confirmation" in rollout_of(story)["hold"], "a canary that is well", 3600)
     canary, victim, last = machines_of(story)
     assert "second.lab.test" in story.hosts(canary)
     assert not story.asked_firmware(canary)
@@ -223,7 +222,7 @@ def lose_a_machine(story: Story) -> tuple[LabMachine, float]:
     story.engine.manage("rollout", "resume", str(running["id"]))
     until(
         lambda: not story.runs_installed(victim),
-        seconds=400,
+        seconds=1800,
         what=f"the restart of {victim.name}",
         every=0.02,
         last=story.where,

@@ -78,19 +78,31 @@ def test_five_machines_from_nothing_through_all_that_can_happen(story):
 
 
 def kill_in_the_middle_of_an_install(story: Story) -> LabMachine:
-    """Pull the plug of the first machine whose disk has the mark and no boot record yet."""
+    """Pull the plug of the first machine whose disk has the mark and no boot record yet.
+
+    One that was faster than the plug goes on, and the next one is waited for.
+    """
+    tried: set[str] = set()
+
+    def is_installing(machine: LabMachine) -> bool:
+        with story.disk(machine).open("rb") as disk:
+            head = disk.read(2 * bootdisk.BLOCK)
+        return head.startswith(bootdisk.MARK) and bootdisk.parse_record(head) is None
 
     def find_installing() -> LabMachine | None:
-        for machine in story.machines:
-            with story.disk(machine).open("rb") as disk:
-                if disk.read(len(bootdisk.MARK)) == bootdisk.MARK:
-                    return machine
-        return None
+        others = (machine for machine in story.machines if machine.name not in tried)
+        return next((machine for machine in others if is_installing(machine)), None)
 
-    victim = until(find_installing, seconds=300, what="a first install", every=0.002)
-    story.driver.power_off(victim, is_hard=True)
-    assert bootdisk.read_record(story.disk(victim)) is None, "it was done before it was killed"
-    assert story.driver.state(victim).power == "off"
+    while True:
+        victim = until(find_installing, seconds=1800, what="an install", every=0.002)
+        story.driver.power_off(victim, is_hard=True)
+        assert story.driver.state(victim).power == "off"
+        if bootdisk.read_record(story.disk(victim)) is None:
+            break
+        story.say(f"{victim.name} was done before it was killed")
+        tried.add(victim.name)
+        assert len(tried) < len(story.machines), "each was done before it was killed"
+        story.driver.power_on(victim)
     story.say(f"{victim.name} was killed in the middle of its install")
     return victim
 
@@ -129,7 +141,7 @@ def roll_a_value_through(story: Story) -> None:
     with watched(story.machines) as outside:
         for machine, strategy in zip(story.machines, STRATEGIES, strict=True):
             grant(story, machine, strategy)
-        story.wait(is_done, "all machines up to date again", 600)
+        story.wait(is_done, "all machines up to date again", 3600)
         story.wait(lambda: story.slots_held() == 0, "the last slot given back")
     away = story.one_by_one(granted_at)
     assert sorted(name for _, _, name in away) == sorted(RACKS), str(away)
@@ -150,7 +162,7 @@ def grant(story: Story, machine: LabMachine, strategy: str) -> None:
         headers={"Authorization": f"Basic {token}"},
         method="POST",
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         assert answer.status == 200
 
 
@@ -196,12 +208,15 @@ def reinstall(story: Story) -> None:
     old = story.driver.folder(machine).disks / "sda/upper/etc/only-in-the-old-install"
     old.write_text("x")
     story.engine.manage("machine", "reinstall", machine.fqdn, "--reason", "the story asks for it")
-    asked_at = time.time()
     story.driver.reset(machine)
-    story.wait_up_to_date(asked_at, names={machine.name})
+    # First the install: a report from shortly before the reset would pass for one of after it.
+    story.wait(
+        lambda: (story.show(machine)["installed_at"] or "") > installed_at,
+        f"{machine.name} installed anew",
+    )
+    story.wait_up_to_date(time.time(), names={machine.name})
     facts = story.show(machine)
     assert facts["reinstall_requested_at"] is None
-    assert facts["installed_at"] > installed_at
     assert not old.exists()
     assert identity(story, machine) == before
 
@@ -226,13 +241,15 @@ def refuse_a_disk_with_data(story: Story) -> None:
     def has_failed() -> bool:
         return any(
             report["mac"] == machine.mac and not report["success"]
-            for report in ask(f"{story.engine.url}/lifecycle/coreos-install").json()
+            for report in story.ask("/lifecycle/coreos-install").json()
         )
 
     story.wait(has_failed, "the report of a failed install")
     assert data_of(story.disk(machine)) == before
-    console = story.driver.console(machine).read_text(errors="replace")
-    assert "it carries data: a ext4 signature" in console
+    console = story.driver.console(machine)
+    words = "it carries data: a ext4 signature"
+    # It reports before it says so, and its journal brings that to the console somewhat later.
+    story.wait(lambda: words in console.read_text(errors="replace"), f"{words!r} on its console")
     story.wait_up_to_date(started, names=set(RACKS))
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from lab import programs
 from lab.console import show_console
 from lab.errors import LabFailed
 from lab.ledger import Ledger, locked
-from lab.programs import Background, end, marked, run, start
+from lab.programs import Background, end, end_marked, marked, run, start
 from lab.sshkey import make_key, ssh_command
 from lab.takedown import mounts_below
 from lab.wait import TimeIsUp, until
@@ -83,7 +84,7 @@ def test_what_runs_in_the_background_is_found_by_its_mark_and_ends(paths):
     stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(99)"
     log = paths.root / "log"
     process = start([sys.executable, "-uc", stubborn], folder=paths.root, part="p", log=log)
-    until(lambda: log.read_text(), seconds=20, what="its start")
+    until(lambda: log.read_text(), seconds=120, what="its start")
     assert process.is_alive
     assert [one.pid for one in marked(paths.root)] == [process.pid]
     assert [one.pid for one in marked(paths.root, "p")] == [process.pid]
@@ -91,6 +92,26 @@ def test_what_runs_in_the_background_is_found_by_its_mark_and_ends(paths):
     process.stop(0.1)
     assert not Background(process.pid, process.started).is_alive
     end(marked(paths.root))
+    assert marked(paths.root) == []
+
+
+def test_what_was_started_while_the_others_were_looked_for_ends_as_well(paths, monkeypatch):
+    """As a worker does that is forked between the list of processes and the end of its parent."""
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+    def start_one():
+        start(command, folder=paths.root, part="p", log=paths.root / "log")
+
+    def look_first(folder, part=""):
+        found = marked(folder, part)
+        if late:
+            late.pop()()
+        return found
+
+    start_one()
+    late = [start_one, start_one]
+    monkeypatch.setattr(programs, "marked", look_first)
+    end_marked(paths.root, "p", 0.0)
     assert marked(paths.root) == []
 
 

@@ -7,6 +7,7 @@ live in the computer's own network.
 from __future__ import annotations
 
 import shutil
+import socket
 from pathlib import Path
 
 from lab.drivers.base import DriverFailed
@@ -20,7 +21,8 @@ from lab.wait import until
 
 TEMPLATES = Path(__file__).parent / "templates"
 _PART = "libvirtd"
-_SECONDS = 120.0
+_SOCKET = "libvirt/libvirt-sock"
+_SECONDS = 600.0
 # libvirtd has these paths built in. In a mount namespace of its own, ours lie over them; with /run
 # it also finds no message bus, on which it would tell the system's services of our machines.
 _SCRIPT = """set -eu
@@ -51,7 +53,7 @@ class Daemon:
     @property
     def uri(self) -> str:
         """libvirt's address of it. https://libvirt.org/uri.html"""
-        return f"qemu:///system?socket={self.run_folder}/libvirt/libvirt-sock"
+        return f"qemu:///system?socket={self.run_folder}/{_SOCKET}"
 
     @property
     def log(self) -> Path:
@@ -75,10 +77,9 @@ class Daemon:
             inside(self._namespace, command), folder=self._paths.root, part=_PART, log=self.log
         )
         self._ledger.put_process(_PART, process)
-        socket = self.run_folder / "libvirt/libvirt-sock"
         try:
             until(
-                lambda: socket.exists() or not process.is_alive,
+                lambda: _takes_calls(self.run_folder / _SOCKET) or not process.is_alive,
                 seconds=_SECONDS,
                 what="libvirtd's socket",
             )
@@ -110,7 +111,7 @@ class Daemon:
         }
 
     def _lay_out(self) -> None:
-        (self.run_folder / "libvirt/libvirt-sock").unlink(missing_ok=True)
+        (self.run_folder / _SOCKET).unlink(missing_ok=True)
         self._paths.driver.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name, line in _USERS.items():
             (self._paths.driver / name).write_text(_with_user(Path("/etc", name), line))
@@ -123,6 +124,16 @@ class Daemon:
 
     def _tail(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
+
+
+def _takes_calls(path: Path) -> bool:
+    """Whether somebody listens: its file is there a moment before that."""
+    with socket.socket(socket.AF_UNIX) as call:
+        try:
+            call.connect(str(path))
+        except OSError:
+            return False
+        return True
 
 
 def _with_user(file: Path, line: str) -> str:

@@ -12,7 +12,7 @@ from lab.drivers.libvirt.daemon import Daemon
 from lab.errors import LabFailed
 from lab.wait import until
 
-_OFF_SECONDS = 180.0
+_OFF_SECONDS = 600.0
 """An emulated machine takes a minute to shut down in order."""
 
 

@@ -18,7 +18,7 @@ from lab.drivers.base import DriverFailed
 
 MOUNTS = Path("/sys/fs/cgroup")
 _INNER = "machine"
-_GONE_SECONDS = 10.0
+_GONE_SECONDS = 60.0
 # null, zero, full, random, urandom, tty, console, ptmx, terminals, tun: what nspawn itself gives.
 # https://www.kernel.org/doc/Documentation/admin-guide/devices.txt
 DEVICES = (

@@ -124,7 +124,7 @@ def _device(hardware: Path, disk: Path) -> dict[str, Any]:
 def signatures(disk: Path) -> Mapping[str, str]:
     """What libblkid finds on a disk; empty for nothing. Raises DriverFailed."""
     command = ["blkid", "--probe", "--output", "export", str(disk)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     # 2: nothing was found (blkid(8)); 8: more than one thing, which is data as well.
     if done.returncode == 8:
         return {"TYPE": "ambivalent"}

@@ -13,7 +13,7 @@ from lab.drivers.nspawn.cgroups import DEVICES, is_version_2
 from lab.drivers.nspawn.settings import Settings
 from lab.programs import Background
 
-_OFF_SECONDS = 60.0
+_OFF_SECONDS = 180.0
 
 
 def command(settings: Settings, folder: Path) -> list[str]:

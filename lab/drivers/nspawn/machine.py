@@ -25,7 +25,7 @@ from lab.programs import run
 from simulator.ipxe import BootDisk, BootKernel, CommandFailed
 
 LINK = "host0"
-_LEASE_SECONDS = 15.0
+_LEASE_SECONDS = 60.0
 _NOTHING_SECONDS = 5.0
 _MEMORY_ROOT_MIB = 1024
 FIRST_BOOT = "flatcar.first_boot=1"
