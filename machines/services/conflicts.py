@@ -208,7 +208,7 @@ def _any_of(subjects: Iterable[Subject]) -> Q:
 def _settle(wanted: set[Holding], rows: Sequence[MachineConflict]) -> set[int]:
     """Close the rows that are not wanted, open what is missing; returns the machines touched."""
     existing = {(row.machine_id, row.kind, row.subject) for row in rows}
-    stale = [row for row in rows if (row.machine_id, row.kind, row.subject) not in wanted]
+    stale = _ended([row for row in rows if (row.machine_id, row.kind, row.subject) not in wanted])
     missing = sorted(wanted - existing)
     if not stale and not missing:
         return set()
@@ -217,6 +217,40 @@ def _settle(wanted: set[Holding], rows: Sequence[MachineConflict]) -> set[int]:
         _close(stale)
         _open(missing, wanted)
     return touched
+
+
+def _ended(rows: Sequence[MachineConflict]) -> list[MachineConflict]:
+    """Those of `rows` that are no contradiction now.
+
+    Who read them had looked at the machines before: one that was stored in between brought its
+    conflicts with it. And of the holders of a subject a discovery knows a few only.
+    """
+    if not rows:
+        return []
+    spans = _spans({(row.kind, row.subject) for row in rows})
+    contended = {subject for subject, (low, high) in spans.items() if low != high}
+    held = _held_of(rows)
+    return [
+        row
+        for row in rows
+        if (row.kind, row.subject) not in contended
+        or (row.machine_id, row.kind, row.subject) not in held
+    ]
+
+
+def _held_of(rows: Sequence[MachineConflict]) -> set[Holding]:
+    """The holdings that `rows` are about, as far as their machines still hold them."""
+    held: set[Holding] = set()
+    for kind, holders, column in _holders():
+        of_kind = [row for row in rows if row.kind == kind]
+        if of_kind:
+            named = {
+                f"{column}__in": {row.subject for row in of_kind},
+                f"{_owner(kind)}__in": {row.machine_id for row in of_kind},
+            }
+            found = holders.filter(**named).values_list(_owner(kind), column)
+            held |= {(holder, kind, subject) for holder, subject in found}
+    return held
 
 
 def _open(missing: Sequence[Holding], wanted: set[Holding]) -> None:

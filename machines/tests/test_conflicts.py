@@ -144,6 +144,22 @@ def test_of_three_the_other_two_stay_in_conflict():
     assert {row[0] for row in conflicts()} == {first.pk, second.pk}
 
 
+def test_who_contends_for_two_things_stays_in_conflict_over_both():
+    record(machine_document(1))
+    second = record(machine_document(2, uuid=1))
+    third = record(machine_document(3, uuid=1))
+    record(machine_document(4))
+    before = conflicts()
+    # The last of four that share the UUID has the second one's address too.
+    fourth = record(machine_document(5, uuid=1, address=2))
+    assert conflicts() >= before
+    assert {kind for pk, kind, _ in conflicts() if pk == second.pk} == {
+        "duplicate_uuid",
+        "shared_address",
+    }
+    assert third.pk != fourth.pk
+
+
 def test_an_unchanged_report_repairs_a_stale_conflict():
     first = record(document(1))
     MachineConflict.objects.create(

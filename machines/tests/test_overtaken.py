@@ -140,6 +140,41 @@ def test_a_conflict_that_ends_while_all_are_derived_again_is_none(monkeypatch, i
     assert not MachineConflict.objects.exists()
 
 
+class TestAnotherMachineIsStoredMeanwhile:
+    """It brings conflicts of both with it, which whoever looked before it came must not close."""
+
+    def between(self, monkeypatch, name, *, call):
+        """Store the twin of machine 1 once, after the given call of a function of conflicts."""
+        looked, calls = getattr(conflicts, name), []
+
+        def look_and_store(*arguments):
+            found = looked(*arguments)
+            calls.append(name)
+            if len(calls) == call:
+                twin = document(2)
+                twin["boot-info"]["uuid"] = uuid_of(1)
+                record_discovery(report=parse_report(twin))
+            return found
+
+        monkeypatch.setattr(conflicts, name, look_and_store)
+
+    def assert_both_in_conflict(self):
+        assert MachineConflict.objects.filter(kind="duplicate_uuid").count() == 2
+        assert not Event.objects.filter(kind="conflict_closed").exists()
+
+    @pytest.mark.parametrize("call", [1, 2], ids=["before_its_commit", "after_its_commit"])
+    def test_a_report_keeps_them(self, monkeypatch, call):
+        self.between(monkeypatch, "_spans", call=call)
+        record_discovery(report=parse_report(document(1)))
+        self.assert_both_in_conflict()
+
+    def test_the_recheck_of_all_keeps_them(self, monkeypatch):
+        record_discovery(report=parse_report(document(1)))
+        self.between(monkeypatch, "_holders", call=2)
+        recheck_conflicts()
+        self.assert_both_in_conflict()
+
+
 def test_a_reinstall_is_asked_for_at_the_time_that_it_is_told():
     machine = MachineFactory.create(installed_at=EPOCH)
     request_reinstall(machine=machine, actor="ada", reason="old", now=EPOCH)
