@@ -70,13 +70,13 @@ class Background:
 
     pid: int
     started: float
-    """Seconds since the epoch, as psutil tells it."""
+    """Seconds since the computer started: a clock that is put forth or back does not change it."""
 
     @classmethod
     def of(cls, pid: int) -> Background:
         """The process that has this pid now; LabFailed when there is none."""
         try:
-            return cls(pid, psutil.Process(pid).create_time())
+            return cls(pid, _started(psutil.Process(pid)))
         except psutil.Error as error:
             raise LabFailed(f"process {pid} ended at once") from error
 
@@ -92,7 +92,7 @@ class Background:
     def _process(self) -> psutil.Process | None:
         try:
             process = psutil.Process(self.pid)
-            is_it = abs(process.create_time() - self.started) < 0.5
+            is_it = abs(_started(process) - self.started) < 0.5
             return process if is_it and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.Error:
             return None
@@ -101,6 +101,10 @@ class Background:
         """End it: asked, and after `seconds` killed. Nothing when it has ended."""
         if (process := self._process()) is not None:
             end([process], 0.0 if is_hard else seconds)
+
+
+def _started(process: psutil.Process) -> float:
+    return float(process.create_time() - psutil.boot_time())
 
 
 def start(

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lab import programs
@@ -51,6 +52,14 @@ def test_a_process_of_the_ledger_is_that_process_only(paths):
     assert ledger.process("older") is None
     ledger.put_process("me", None)
     assert ledger.process_names() == ["older"]
+
+
+def test_a_process_is_known_whatever_becomes_of_the_clock(monkeypatch):
+    me, booted = Background.of(os.getpid()), psutil.boot_time()
+    monkeypatch.setattr("psutil._psplatform.boot_time", lambda: booted + 3600)
+    assert psutil.boot_time() == booted + 3600
+    assert me.is_alive
+    assert Background.of(os.getpid()).started == pytest.approx(me.started, abs=0.1)
 
 
 def test_one_command_at_a_time_changes_a_lab(paths):
