@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-START_SECONDS = 60.0
+START_SECONDS = 30.0
 STOP_SECONDS = 3.0
 _PORT_TRIES = 5
 # prctl(PR_SET_PDEATHSIG) ends the child with its parent, also after kill -9 (prctl(2)). Set by a
@@ -110,10 +110,15 @@ class ScratchProcess:
             self.port = _free_port()
             place = self.log_size()
             self._process = self._spawn()
-            if self._answers(deadline):
+            is_started = False
+            try:
+                is_started = self._answers(deadline)
+            finally:
+                if not is_started:  # nobody else would end one that only hangs
+                    self._process.kill()
+                    self._process.wait()
+            if is_started:
                 return
-            self._process.kill()
-            self._process.wait()
         raise DoesNotStart(self.logged_since(place) or f"{self._program} ended without a reason")
 
     def _spawn(self) -> subprocess.Popen[bytes]:

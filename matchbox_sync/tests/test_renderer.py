@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,11 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enjoliver.common.polling import wait_until
+from matchbox_sync import scratch
 from matchbox_sync.compose import BootPart, ComposedProfile
 from matchbox_sync.ignition import read_ignition
 from matchbox_sync.marks import BRACE, Mark, Marked, dump_template, parse_marks, protect
 from matchbox_sync.metadata import MEMBERSHIP_KEYS
 from matchbox_sync.renderer import PrivateMatchbox, Rendered, RenderFailure, ScratchGroup
+from matchbox_sync.scratch import ScratchProcess
 from matchbox_sync.tests.real_ignition import applied
 from matchbox_sync.tests.samples import PROFILES, compose, group_of, machine, metadata_of
 from matchbox_sync.verify import check_rendered, check_strict
@@ -224,6 +227,25 @@ def test_a_program_that_ends_at_once_is_a_failure_with_its_last_words(tmp_path):
     with PrivateMatchbox(program) as private:
         answer = render_one(private, compose(), metadata_of(machine(1)))
     assert answer.message == "the private matchbox gives no answer: no licence"
+
+
+def test_a_program_that_never_answers_is_a_failure_and_does_not_go_on(tmp_path, monkeypatch):
+    spawned = []
+    spawn = ScratchProcess._spawn
+
+    def remember(process):
+        spawned.append(spawn(process))
+        return spawned[-1]
+
+    monkeypatch.setattr(ScratchProcess, "_spawn", remember)
+    monkeypatch.setattr(scratch, "START_SECONDS", 0.1)
+    program = tmp_path / "matchbox"
+    program.write_text("#!/bin/sh\nexec sleep 3600\n")
+    program.chmod(0o755)
+    with PrivateMatchbox(program) as private:
+        answer = render_one(private, compose(), metadata_of(machine(1)))
+    assert answer.message.endswith("no answer within 0.1 s")
+    assert [process.poll() for process in spawned] == [-signal.SIGKILL] * 2
 
 
 # --- the process --------------------------------------------------------------------------------
