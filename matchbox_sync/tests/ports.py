@@ -30,7 +30,7 @@ def reserved_ports(count: int) -> list[int]:
 
 def _range() -> range:
     """Ports that no program gets by chance."""
-    first = int(_OWN_RANGE.read_text().split()[0])
+    first = int(_OWN_RANGE.read_text().split()[0]) if _OWN_RANGE.exists() else 32_768
     return range(first - 10_000, first) if first > 12_000 else range(12_000, 60_000)
 
 
