@@ -104,10 +104,10 @@ class _Run:
         lanes = [_Lane(self) for _ in range(connections)]
         await asyncio.gather(*(lane.connect() for lane in lanes))
         started, cpu = time.perf_counter(), time.process_time()
-        if self.seconds is not None:
-            self.deadline = started + self.seconds
         for lane in lanes:
             lane.send_next()
+        if self.seconds is not None:  # each connection has sent one, however short the time is
+            self.deadline = started + self.seconds
         await asyncio.gather(*(lane.done for lane in lanes))
         self.load.seconds = (self.last_answer or started) - started
         self.load.cpu_seconds = time.process_time() - cpu

@@ -17,7 +17,7 @@ import psutil
 
 from bench.places import ROOT, Place
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 _POLL_SECONDS = 0.02
 
 
@@ -116,3 +116,12 @@ def memory_of(process: psutil.Process) -> Memory:
     """The memory of one process, in bytes."""
     memory = process.memory_full_info()
     return Memory(memory.rss, memory.uss)
+
+
+def memories_of(processes: Iterable[psutil.Process]) -> list[Memory]:
+    """The memory of each process that still lives."""
+    found = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            found.append(memory_of(process))
+    return found

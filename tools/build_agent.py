@@ -25,7 +25,7 @@ PROGRAM = "enjoliver-agent"
 _VENV = CACHE / "agent-venv"
 _WORK = CACHE / "agent-build"
 _REQUIREMENTS = ROOT / "requirements-agent.txt"
-_SECONDS = 60
+_SECONDS = 180
 # Parts of the standard library that the agent never imports, and that weigh.
 _LEFT_OUT = ("tkinter", "test", "unittest", "pydoc_data", "lib2to3", "sqlite3", "asyncio", "xml")
 

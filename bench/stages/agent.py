@@ -27,7 +27,7 @@ WARM = 10
 """After so many reports every part of the agent was used once."""
 GROWTH = 1.1
 MOST_MEMORY, MOST_START = 4.0, 20.0
-_SECONDS = 120.0
+_SECONDS = 600.0
 _MIB = 1 << 20
 _EMPTY = "an empty Python"
 _IDLE = "import time; print(flush=True); time.sleep(3600)"

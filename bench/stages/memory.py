@@ -16,12 +16,21 @@ from bench.context import Context
 from bench.fleets import synced_fleet
 from bench.load import Request, get, post, send
 from bench.places import ROOT, Place
-from bench.processes import JobFailed, Memory, family_of, memory_of, run_job, serve, stop
+from bench.processes import (
+    JobFailed,
+    Memory,
+    family_of,
+    memories_of,
+    memory_of,
+    run_job,
+    serve,
+    stop,
+)
 from bench.progress import say
 from bench.results import Fact, Figure, Spread, StageResult, divide
 
 STARTS = 3
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 _POLL_SECONDS = 0.05
 _MIB = 1 << 20
 
@@ -33,7 +42,7 @@ def run(context: Context) -> StageResult:
     with serve(place, "bare") as bare:
         # The port is open before the first worker is there; an answer comes from a worker.
         wait_for_answer(place, "/livez", time.perf_counter())
-        bare_worker = max(memory_of(child).resident for child in bare.children())
+        bare_worker = max(one.resident for one in memories_of(bare.children()))
     empty = context.workshop.new("empty")
     (empty.state_dir / "matchbox").mkdir()
     for folder in ("groups", "profiles", "ignition", "generic", "cloud", "assets"):
@@ -116,7 +125,7 @@ def _held(
         wrong = _load(context, place, fleet)
         _wait_for_syncs(place, 2)
         groups = group_processes(engine)
-        memories = {name: [memory_of(one) for one in some] for name, some in groups.items()}
+        memories = {name: memories_of(some) for name, some in groups.items()}
     result.facts.append(Fact("every request of the load is answered 200", wrong == 0, f"{wrong}"))
     yardsticks = {
         "web": ("worker of an empty Django", bare_worker),

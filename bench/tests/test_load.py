@@ -104,6 +104,11 @@ def test_it_ends_when_the_time_is_over(server):
     assert load.count > 0
 
 
+def test_each_connection_is_used_however_short_the_time_is(server):
+    endless = iter(lambda: get("/1"), None)
+    assert send(server, endless, connections=2, check=anything, seconds=0).count == 2
+
+
 def test_a_server_that_is_away_is_an_error():
     with pytest.raises(OSError):
         send(1, [get("/")], connections=1, check=anything)

@@ -31,7 +31,7 @@ def cache(tmp_path_factory):
 def test_every_stage_runs_and_its_facts_hold(stage, cache, tmp_path):
     command = [sys.executable, "-m", "bench", "--quick", "--only", stage, "--database", DATABASE]
     command += ["--cache", str(cache), "--results", str(tmp_path / "results")]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800)
     assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
     (file,) = (tmp_path / "results").iterdir()
     (result,) = json.loads(file.read_text())["stages"]
