@@ -63,6 +63,7 @@ class Teller:
     _newest: dict[str, Word] = field(default_factory=dict)
     _heard: dict[str, tuple[Word, float]] = field(default_factory=dict)
     _not_before: float = 0.0
+    _has_news: bool = False
     _is_over: bool = False
     _news: threading.Condition = field(default_factory=threading.Condition)
     _thread: threading.Thread | None = None
@@ -74,7 +75,7 @@ class Teller:
             if before is not None and before.kind == word.kind:
                 word = replace(word, since=before.since)
             else:  # who has news tries at once: what kept the engine away may be over
-                self._not_before = 0.0
+                self._not_before, self._has_news = 0.0, True
                 self._news.notify()
             self._newest[word.verb] = word
 
@@ -102,6 +103,7 @@ class Teller:
                 word = min(self._newest.values(), key=self._due_at, default=None)
                 left = None if word is None else self._due_at(word) - time.monotonic()
                 if word is not None and left is not None and left <= 0:
+                    self._has_news = False
                     return word
                 if self._is_over:
                     return None
@@ -123,7 +125,9 @@ class Teller:
             logger.debug("the engine was not told: %s", error)
             if not (isinstance(error, NotNow) and 400 <= error.status < 500):
                 with self._news:
-                    self._not_before = time.monotonic() + self._backoff.next_pause()
+                    pause = self._backoff.next_pause()
+                    # News that came while this failed go at once.
+                    self._not_before = 0.0 if self._has_news else time.monotonic() + pause
                 return
         with self._news:
             self._backoff.restart()

@@ -28,10 +28,12 @@ class Ear:
 
     def __init__(self, *failures):
         self.failures, self.heard, self.tries = list(failures), [], 0
+        self.is_asked = threading.Event()
         self.is_open = threading.Event()
         self.is_open.set()
 
     def __call__(self, word):
+        self.is_asked.set()
         self.is_open.wait(120)
         self.tries += 1
         if self.failures:
@@ -89,6 +91,20 @@ def test_an_engine_that_is_away_hears_the_newest_word_later(telling):
     wait_until(lambda: ear.heard)
     assert ear.heard == [word("config")]
     assert ear.tries == 4
+
+
+def test_news_that_come_while_a_try_fails_do_not_wait_for_the_next_one(patience):
+    ear = Ear(Unreachable("away"))
+    ear.is_open.clear()
+    teller = Teller(ear, 3600.0, Backoff(3600, 3600))
+    teller.start()
+    teller.tell(word("waiting"))
+    assert ear.is_asked.wait(120)
+    teller.tell(word("config"))
+    ear.is_open.set()
+    wait_until(lambda: ear.tries == 2)
+    teller.stop()
+    assert ear.heard == [word("config")]
 
 
 def test_an_engine_that_refuses_is_not_asked_again_about_the_same(telling):
