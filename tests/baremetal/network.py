@@ -42,7 +42,7 @@ class Network:
         return self.command(self.servers, "sh", "-c", _OWN_FOLDERS + shlex.join(command))
 
     def run(
-        self, namespace: str, *command: str, seconds: float = 60
+        self, namespace: str, *command: str, seconds: float = 240
     ) -> subprocess.CompletedProcess[str]:
         """Run a program there to its end, in the repository."""
         return subprocess.run(

@@ -52,14 +52,14 @@ def running(
     try:
         wait_until(
             lambda: ready in server.said() or process.poll() is not None,
-            seconds=60,
+            seconds=180,
             what=f"{command} says {ready!r}",
         )
         assert process.poll() is None, server.said()
         yield server
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(90)  # gunicorn lets requests end, for half a minute
 
 
 def dnsmasq(network: Network, tmp_path: Path, name: str) -> Any:

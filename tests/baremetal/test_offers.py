@@ -68,7 +68,7 @@ def test_a_reserved_machine_gets_its_address_whatever_it_boots(network, dhcp):
 @pytest.mark.parametrize("name", ["undionly.kpxe", "snponly.efi"])
 def test_the_offered_file_comes_by_tftp(network, dhcp, name, machine_address, tmp_path):
     target = tmp_path / name
-    command = ["curl", "-sS", "--max-time", "30", "--output", str(target)]
+    command = ["curl", "-sS", "--max-time", "180", "--output", str(target)]
     done = network.run(network.machine, *command, f"tftp://{SERVER}/{name}")
     assert done.returncode == 0, done.stderr
     assert target.read_bytes() == (IPXE / name).read_bytes()

@@ -16,7 +16,7 @@ from tests.baremetal.servers import dnsmasq, kea
 from tests.baremetal.test_proxy import site  # noqa: F401 - a fixture
 
 OVMF = Path("/usr/share/OVMF")
-SECONDS = 240
+SECONDS = 600
 """For firmware in software emulation on a busy computer; some 30 s on an idle one."""
 pytestmark = [
     pytest.mark.lab,
@@ -63,7 +63,7 @@ def virtual_machine(network, tmp_path, mac, *arguments, card=""):
         assert process.poll() is None, (tmp_path / "qemu.log").read_text()
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def asks_the_engine(engine, mac, console):
