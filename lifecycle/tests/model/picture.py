@@ -9,6 +9,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from lifecycle.models import (
+    ChangeClock,
     Freeze,
     HealthGate,
     IgnitionReport,
@@ -51,6 +52,7 @@ class Picture:
         self.now, self.cluster = now, cluster
         self.policies = {row.pk: row for row in RollingPolicy.objects.all()}
         self.members = {row.pk: row for row in PolicyMember.objects.all()}
+        self.members_at = list(ChangeClock.objects.order_by("pk").values_list("members_at"))
         self.machines = Machine.objects.defer("facts").in_bulk()
         self.reports = {row.pk: row for row in IgnitionReport.objects.all()}
         self.rollouts = {row.pk: row for row in Rollout.objects.all()}

