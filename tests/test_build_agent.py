@@ -42,7 +42,7 @@ def test_the_machines_fetch_script_unpacks_it(folder, tmp_path):
         "ENJOLIVER_AGENT_SHA512": sha512(archive),
         "ENJOLIVER_AGENT_BASE": str(base),
     }
-    subprocess.run(["bash", str(FETCH)], env=environment, check=True, timeout=60)
+    subprocess.run(["bash", str(FETCH)], env=environment, check=True, timeout=180)
     check(base / "agent" / PROGRAM)
 
 
