@@ -86,7 +86,7 @@ class Command(BaseCommand):
             start_engine(say=display.tell, environment=environment) as engine,
         ):
             _introduce(engine, display)
-            engine.wait_until_answering("/healthz", seconds=90)
+            engine.wait_until_answering("/healthz", seconds=300)
             asyncio.run(_show(engine, console, display, is_short=is_short))
 
 
