@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tools.ports import hold_port, port_of
+from tools.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / "bench"
@@ -24,17 +23,10 @@ API_URI = "http://127.0.0.1:5000"
 """Stands in every rendered config, so it is the same in every run: kept states stay good."""
 
 _READY = "ready.json"
-_held: list[socket.socket] = []
 
 
 class AlreadyRunning(Exception):
     """Another bench works in the same folder; two at once would measure each other."""
-
-
-def free_port() -> int:
-    """A port of loopback that is ours for the rest of this process."""
-    _held.append(hold_port())
-    return port_of(_held[-1])
 
 
 @dataclass(frozen=True, slots=True)

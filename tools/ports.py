@@ -17,6 +17,14 @@ def hold_port() -> socket.socket:
     return holder
 
 
+def free_port() -> int:
+    """A free TCP port of loopback, held until this process ends, also over restarts of a server."""
+    holder = hold_port()
+    port = port_of(holder)
+    holder.detach()
+    return port
+
+
 def port_of(holder: socket.socket) -> int:
     """The number of a held port."""
     port: int = holder.getsockname()[1]

@@ -10,8 +10,8 @@ from django.core.cache import cache
 
 from enjoliver.common.polling import wait_until
 from matchbox_sync import upstream
-from matchbox_sync.tests.ports import reserved_ports
 from scheduling.models import Cluster
+from tools.ports import free_port
 
 PATIENCE = 60
 """Seconds for an answer of a program that this computer may be too busy to run."""
@@ -34,7 +34,7 @@ def cluster(db, settings, tmp_path):
 @contextmanager
 def running_matchbox(path):
     """The real matchbox on `path`; yields its URL."""
-    (port,) = reserved_ports(1)
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(
         [

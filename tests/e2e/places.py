@@ -1,25 +1,17 @@
 """Where an engine of the tests lives: its ports, its folder, its database and queue."""
 
 import os
-import socket
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
-from tools.ports import hold_port, port_of
+from tools.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 _NOT_OURS = ("DATABASE_URL", "PROMETHEUS_MULTIPROC_DIR", "PYTEST_CURRENT_TEST")
 _numbers = iter(range(1, 15))
-_held: list[socket.socket] = []
-
-
-def free_port():
-    """A TCP port of loopback that is ours for the rest of this process, also over restarts."""
-    _held.append(hold_port())
-    return port_of(_held[-1])
 
 
 @contextmanager

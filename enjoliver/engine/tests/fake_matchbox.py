@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from enjoliver.engine.tests.runs import free_port
+from tools.ports import free_port
 
 IGNITION = '{"ignition": {"version": "3.3.0"}}'
 SCRIPT = "#!ipxe\nkernel http://x/vmlinuz\nboot\n"

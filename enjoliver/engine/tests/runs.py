@@ -13,7 +13,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -30,24 +29,11 @@ from django.conf import settings
 
 from enjoliver.engine.processes.marks import marked_processes
 from enjoliver.engine.processes.runfile import running_supervisor
+from tools.ports import free_port
 
 START_SECONDS = 240
 STOP_SECONDS = 240
 """Each program may take 30 seconds and more for what it has in hand."""
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on, and that nobody else is given meanwhile.
-
-    It stays bound until this process ends, which leaves it to servers that set SO_REUSEADDR, as
-    all of ours do: the kernel gives it to no other test, of another stage either.
-    """
-    kept = socket.socket()
-    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    kept.bind(("127.0.0.1", 0))
-    port: int = kept.getsockname()[1]
-    kept.detach()
-    return port
 
 
 def is_alive(process: psutil.Process) -> bool:

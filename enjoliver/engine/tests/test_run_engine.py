@@ -16,12 +16,12 @@ from enjoliver.engine.processes.runfile import request_stop, running_supervisor
 from enjoliver.engine.tests.runs import (
     STOP_SECONDS,
     environment,
-    free_port,
     is_alive,
     private_services,
     running_engine,
     wait_until,
 )
+from tools.ports import free_port
 
 pytestmark = pytest.mark.e2e
 

@@ -40,7 +40,8 @@ from enjoliver.engine.processes.runfile import (
     write_run_file,
 )
 from enjoliver.engine.processes.supervisor_file import supervisor_file
-from enjoliver.engine.tests.runs import free_port, wait_until
+from enjoliver.engine.tests.runs import wait_until
+from tools.ports import free_port
 
 
 def config(tmp_path, **changes):

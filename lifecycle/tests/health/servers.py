@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from enjoliver.common.polling import wait_until
-from matchbox_sync.tests.ports import reserved_ports
+from tools.ports import free_port
 
 
 @contextmanager
@@ -70,7 +70,7 @@ class Etcd:
 
     def __init__(self, folder: Path, size: int = 3, tls: list[str] | None = None) -> None:
         self.folder, self.tls = folder, tls or []
-        ports = reserved_ports(2 * size)
+        ports = [free_port() for _ in range(2 * size)]
         scheme = "https" if tls else "http"
         self.endpoints = [f"{scheme}://127.0.0.1:{port}" for port in ports[:size]]
         self.peers = [f"http://127.0.0.1:{port}" for port in ports[size:]]
@@ -106,7 +106,7 @@ class Etcd:
 @contextmanager
 def running_prometheus(folder: Path) -> Iterator[str]:
     """The URL of a Prometheus that scrapes itself."""
-    (port,) = reserved_ports(1)
+    port = free_port()
     address = f"127.0.0.1:{port}"
     config = folder / "prometheus.yml"
     config.write_text(

@@ -9,7 +9,7 @@ from enjoliver.common.polling import wait_until
 from lifecycle.health import Result
 from lifecycle.health.etcd import Member, Seen, judge
 from lifecycle.tests.health.servers import Etcd, deaf_port, post
-from matchbox_sync.tests.ports import reserved_ports
+from tools.ports import free_port
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_an_alarm_is_unhealthy_until_it_is_disarmed(etcd, check):
 def test_a_learner_counts_neither_as_a_member_nor_as_healthy(etcd, check):
     config = {"endpoints": etcd.endpoints}
     wait_for(check, config, True)
-    (port,) = reserved_ports(1)
+    port = free_port()
     document = {"peerURLs": [f"http://127.0.0.1:{port}"], "isLearner": True}
     # A new member is refused until all others have been connected for a while.
     wait_until(

@@ -14,7 +14,7 @@ from lifecycle.health import ExpectedNode, kubernetes
 from lifecycle.tests.health.certificates import Authority
 from lifecycle.tests.health.nodes import kubeconfig
 from lifecycle.tests.health.servers import Etcd, Process
-from matchbox_sync.tests.ports import reserved_ports
+from tools.ports import free_port
 
 pytestmark = pytest.mark.kubernetes
 PROGRAM = "ENJOLIVER_TEST_KUBE_APISERVER"
@@ -25,7 +25,7 @@ class Api:
 
     def __init__(self, folder, authority, etcd):
         self.authority = authority
-        (port,) = reserved_ports(1)
+        port = free_port()
         self.url = f"https://127.0.0.1:{port}"
         key = folder / "service-accounts.key"
         subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
