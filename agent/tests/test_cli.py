@@ -16,6 +16,7 @@ from agent.report import Reported
 from agent.statuspage import metrics, status_page
 from agent.tests.engines import role_config
 from agent.tests.machines import GIB
+from tools.ports import free_port
 
 
 def call(machine, engine, *arguments, **settings):
@@ -77,7 +78,7 @@ def test_facts_are_shown_and_nothing_is_sent(machine, engine):
 
 def test_the_resident_agent_reports_serves_its_status_and_ends_in_order(machine, engine):
     machine.install(role_config())
-    held, bind = hold_a_port()
+    bind = f"127.0.0.1:{free_port()}"
     settings = {
         "ENJOLIVER_REPORT_SECONDS": "0.1",
         "ENJOLIVER_AGENT_STATUS_BIND": bind,
@@ -98,20 +99,7 @@ def test_the_resident_agent_reports_serves_its_status_and_ends_in_order(machine,
     finally:
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=120)
-        held.close()
     assert process.returncode == 0, said
-
-
-def hold_a_port():
-    """A socket that keeps a port, and `address:port` for a server that is started later.
-
-    It does not listen: the kernel gives the port to nobody who asks for any, and a server that
-    names it, with SO_REUSEADDR as all of them do, gets it.
-    """
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.bind(("127.0.0.1", 0))
-    return held, f"127.0.0.1:{held.getsockname()[1]}"
 
 
 def read(url):

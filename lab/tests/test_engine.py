@@ -38,11 +38,14 @@ def test_settings_of_the_topology_go_over_the_labs_but_not_over_its_addresses(pa
     assert environment["ENJOLIVER_BIND"] == f"{own_topology.engine_address}:5000"
 
 
-def test_another_engine_must_listen_where_machines_reach(own_topology):
+def test_another_engine_must_listen_where_machines_reach(own_topology, monkeypatch):
+    asked = []
+    monkeypatch.setattr("lab.engine.is_served", lambda url: bool(asked.append(url)))
     with pytest.raises(LabFailed, match="machines of this lab reach"):
         OtherEngine("http://192.0.2.7:5000", own_topology).start()
     with pytest.raises(LabFailed, match="does not say that it is healthy"):
         OtherEngine(f"http://{own_topology.engine_address}:9", own_topology).start()
+    assert asked == [f"http://{own_topology.engine_address}:9/healthz"]
 
 
 def test_another_engine_is_told_what_it_lacks(own_topology, tmp_path):
