@@ -40,7 +40,12 @@ def test_settings_of_the_topology_go_over_the_labs_but_not_over_its_addresses(pa
 
 def test_another_engine_must_listen_where_machines_reach(own_topology, monkeypatch):
     asked = []
-    monkeypatch.setattr("lab.engine.is_served", lambda url: bool(asked.append(url)))
+
+    def is_served_nowhere(url):
+        asked.append(url)
+        return False
+
+    monkeypatch.setattr("lab.engine.is_served", is_served_nowhere)
     with pytest.raises(LabFailed, match="machines of this lab reach"):
         OtherEngine("http://192.0.2.7:5000", own_topology).start()
     with pytest.raises(LabFailed, match="does not say that it is healthy"):
