@@ -154,5 +154,6 @@ SYNC = [
 ]
 
 
-def test_the_sync_gate_and_recorded_templates(client, subtests, site):
+def test_the_sync_gate_and_recorded_templates(client, subtests, site, settings):
+    settings.SYNC_NOTIFY_TTL_SECONDS = 60  # as it is unless somebody sets it
     walk(client, subtests, SYNC, is_story=True)
