@@ -104,7 +104,14 @@ class Background:
 
 
 def _started(process: psutil.Process) -> float:
-    return float(process.create_time() - psutil.boot_time())
+    """psutil tells it as a time of day, which moves with the clock, also by a second when the
+    clock is only slewed. The boot is looked at on both sides, so that both parts are of one view.
+    """
+    while True:
+        booted_at = psutil.boot_time()
+        started_at = process.create_time()
+        if psutil.boot_time() == booted_at:
+            return float(started_at - booted_at)
 
 
 def start(

@@ -1,6 +1,7 @@
 """Ledger, lock, waiting, background programs, console, key: the lab's small parts."""
 
 import io
+import itertools
 import json
 import os
 import sys
@@ -60,6 +61,13 @@ def test_a_process_is_known_whatever_becomes_of_the_clock(monkeypatch):
     assert psutil.boot_time() == booted + 3600
     assert me.is_alive
     assert Background.of(os.getpid()).started == pytest.approx(me.started, abs=0.1)
+
+
+def test_a_process_is_known_while_the_clock_is_being_slewed(monkeypatch):
+    me, booted = Background.of(os.getpid()), psutil.boot_time()
+    told = itertools.chain([booted], itertools.repeat(booted + 1))
+    monkeypatch.setattr("psutil._psplatform.boot_time", lambda: next(told))
+    assert me.is_alive
 
 
 def test_one_command_at_a_time_changes_a_lab(paths):
