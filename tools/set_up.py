@@ -13,7 +13,17 @@ import time
 from pathlib import Path
 
 from tools.go_programs import BUTANE, IGNITION, MATCHBOX, build
-from tools.steps import ROOT, StepFailed, fingerprint, is_done, mark_done, run, say, step
+from tools.steps import (
+    ROOT,
+    TRIES,
+    StepFailed,
+    fingerprint,
+    is_done,
+    mark_done,
+    run,
+    say,
+    step,
+)
 from tools.system_packages import LAB_NEEDS, LAB_VM_NEEDS, RUN_NEEDS, TEST_NEEDS, install_missing
 
 VENV = ROOT / ".venv"
@@ -61,6 +71,7 @@ def install_python_packages(part: str) -> None:
         run(
             [*pip, "--disable-pip-version-check", "-c", str(_CONSTRAINTS), "-r", str(wanted)],
             advice="Is there a way to the Python package index, and space on the disk?",
+            tries=TRIES,
         )
     for lower, name in enumerate(PARTS[: level + 1]):
         mark_done(f"python-{name}", _packages_key(lower))

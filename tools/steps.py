@@ -12,6 +12,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
+TRIES = 3
+"""How often what fetches something is tried."""
+RETRY_SECONDS = 10
 _SHOWN_LINES = 25
 
 
@@ -34,23 +37,37 @@ def step(name: str, doing: str) -> Iterator[None]:
 
 
 def run(
-    command: Sequence[str], *, advice: str, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    advice: str,
+    environment: Mapping[str, str] | None = None,
+    tries: int = 1,
 ) -> None:
-    """Run a command quietly; when it fails, raise StepFailed with its last lines and `advice`."""
-    result = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **(environment or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if result.returncode != 0:
-        last = "\n".join(f"    {line}" for line in result.stdout.splitlines()[-_SHOWN_LINES:])
-        raise StepFailed(f"This did not work: {' '.join(command)}\n{last}\n{advice}")
+    """Run a command quietly; when it fails, raise StepFailed with its last lines and `advice`.
+
+    `tries` is for commands that fetch something: the network may be away for a moment.
+    """
+    for left in reversed(range(tries)):
+        result = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if result.returncode == 0:
+            return
+        lines = result.stdout.splitlines()[-_SHOWN_LINES:]
+        if left:
+            why = lines[-1].strip() if lines else f"exit status {result.returncode}"
+            say(f"  That did not work ({why}); again in {RETRY_SECONDS} s")
+            time.sleep(RETRY_SECONDS)
+    last = "\n".join(f"    {line}" for line in lines)
+    raise StepFailed(f"This did not work: {' '.join(command)}\n{last}\n{advice}")
 
 
 def fingerprint(parts: Iterable[str | Path]) -> str:

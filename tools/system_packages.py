@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.steps import StepFailed, run, say, step
+from tools.steps import TRIES, StepFailed, run, say, step
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _SYSTEMD = Path("/run/systemd/system")  # there when systemd is what runs the services
@@ -173,6 +173,7 @@ def _apt(as_root: Sequence[str], *arguments: str) -> None:
             *arguments,
         ],
         advice="Is there a way to the package mirror, and does `apt-get update` work by itself?",
+        tries=TRIES,
     )
 
 
