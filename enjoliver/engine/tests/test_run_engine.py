@@ -212,6 +212,8 @@ def test_the_next_run_clears_what_a_killed_supervisor_left(tmp_path):
             supervisor.kill()
             os.kill(run.process.pid, signal.SIGKILL)
             run.process.wait()
+            # Until it is gone, what it left looks like an engine that is up.
+            wait_until(lambda: not is_alive(supervisor), "the supervisor is gone")
             # Some end by themselves, sooner or later: nobody reads what they write any more.
             assert any(is_alive(process) for process in left)
             with running_engine(tmp_path / "var", variables) as again:
